@@ -1,0 +1,52 @@
+//! Write an Airlock adaptor in Rust.
+//!
+//! An adaptor implements [`EndpointAdaptor`] (it runs tasks) or [`ClusterAdaptor`] (it reports jobs),
+//! names its type in [`export_endpoint!`] or [`export_cluster!`], and is built as a `cdylib` for
+//! `wasm32-wasip2`. Every call gets a fresh instance: what must outlive a call goes to [`key_value`].
+//!
+//! ```ignore
+//! use airlock_adaptor::{AdaptorError, EndpointAdaptor, EndpointInfo, Reply, Task, direct_api::DirectApi};
+//!
+//! struct Polite;
+//!
+//! impl EndpointAdaptor for Polite {
+//!     fn validate(endpoint: &EndpointInfo) -> Result<(), AdaptorError> {
+//!         DirectApi::new(endpoint).map(drop)
+//!     }
+//!     fn submit_task(endpoint: EndpointInfo, task: Task) -> Result<Reply, AdaptorError> {
+//!         let mut api = DirectApi::new(&endpoint)?;
+//!         api.set_field("user", "please")?;
+//!         Ok(Reply::Forward(api.request(&task)?))
+//!     }
+//! }
+//!
+//! airlock_adaptor::export_endpoint!(Polite);
+//! ```
+//!
+//! The whole of `wasi:http` is there too, as [`wasi`]; [`outgoing`] makes it one call.
+
+pub mod bindings;
+pub mod config;
+pub mod direct_api;
+mod error;
+mod export;
+pub mod log;
+pub mod object;
+mod operation;
+pub mod outgoing;
+mod reply;
+pub mod sse;
+pub mod upstream;
+
+pub use bindings::cluster::exports::airlock::adaptor::cluster::{ClusterInfo, Job, Jobs, ModelInfo};
+pub use bindings::endpoint::exports::airlock::adaptor::replies::{EventStream, Reply};
+pub use bindings::imports::airlock::adaptor::common::{
+    AdaptorError, EndpointInfo, Operation, Task, UpstreamRequest, User,
+};
+pub use bindings::imports::airlock::adaptor::key_value;
+pub use bindings::imports::wasi;
+pub use config::config;
+pub use export::{ClusterAdaptor, EndpointAdaptor, Exported};
+pub use reply::{EventSource, Events};
+/// The versions the SDK uses, so that an adaptor needs no others.
+pub use {serde, serde_json};

@@ -1,0 +1,115 @@
+//! The gateway under test: the release binary, with one model per rung.
+
+use crate::error::{Context, Fallible};
+use crate::rungs::{Adaptor, Model};
+use crate::server::{Server, shown};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Guests are compiled before it is ready.
+const READY_LIMIT: Duration = Duration::from_secs(180);
+
+/// A gateway that is ready.
+pub struct Gateway {
+    /// The process.
+    pub server: Server,
+    /// Where it listens, up to and including `/v1`.
+    pub url: String,
+    /// A key that opens it.
+    pub key: String,
+}
+
+/// The file of a guest, or why the model cannot be measured.
+pub fn missing_guest(model: &Model, guests: &Path) -> Option<String> {
+    let Adaptor::Guest(file) = model.adaptor else {
+        return None;
+    };
+    let path = guests.join(file);
+    let remedy = "run `just build-guests`, or say where it is with --guests";
+    (!path.is_file()).then(|| format!("no guest at {}: {remedy}", path.display()))
+}
+
+/// The version the binary reports.
+pub fn version(binary: &Path) -> Fallible<String> {
+    run(Command::new(binary).arg("--version"))
+}
+
+/// Starts `binary` with `models`, all of them answered by `upstream`.
+pub async fn start(
+    binary: &Path,
+    dir: &Path,
+    guests: &Path,
+    models: &[Model],
+    upstream: SocketAddr,
+) -> Fallible<Gateway> {
+    let (fixtures, data) = (dir.join("fixtures"), dir.join("data"));
+    write_fixtures(&fixtures, guests, models, upstream)?;
+    std::fs::create_dir_all(&data)?;
+    let key = run(Command::new(binary).args(["keys", "create", "bench", "--data"]).arg(&data))?;
+    let mut command = Command::new(binary);
+    command.arg("serve").arg("--fixtures").arg(&fixtures).arg("--data").arg(&data);
+    command.args(["--listen", "127.0.0.1:0"]);
+    let mut server = Server::start("airlock", command, dir)?;
+    let url = server.wait_for(READY_LIMIT, ready_url).await?;
+    Ok(Gateway { server, url, key })
+}
+
+fn ready_url(printed: &str) -> Option<String> {
+    let url = printed.lines().find_map(|line| line.strip_prefix("url="))?;
+    printed.lines().any(|line| line == "ready").then(|| url.to_owned())
+}
+
+fn write_fixtures(dir: &Path, guests: &Path, models: &[Model], upstream: SocketAddr) -> Fallible<()> {
+    let cluster = json!([{"model": "resource_server_async.cluster", "pk": 1, "fields": {
+        "cluster_name": "bench",
+        "cluster_adapter": "static-cluster",
+        "frameworks": ["api"],
+        "openai_endpoints": ["chat/completions"],
+        "config": {},
+    }}]);
+    let numbered = models.iter().zip(1..);
+    let endpoints: Fallible<Vec<Value>> = numbered
+        .map(|(model, pk)| Ok(endpoint(pk, model.name, &adaptor(model, guests)?, upstream)))
+        .collect();
+    std::fs::create_dir_all(dir).context(|| format!("cannot make {}", dir.display()))?;
+    std::fs::write(dir.join("clusters.json"), cluster.to_string())?;
+    std::fs::write(dir.join("endpoints.json"), Value::from(endpoints?).to_string())?;
+    Ok(())
+}
+
+fn endpoint(pk: u32, model: &str, adaptor: &str, upstream: SocketAddr) -> Value {
+    json!({"model": "resource_server_async.endpoint", "pk": pk, "fields": {
+        "cluster": "bench",
+        "framework": "api",
+        "model": model,
+        "endpoint_adapter": adaptor,
+        "config": {"api_url": format!("http://{upstream}/v1")},
+    }})
+}
+
+fn adaptor(model: &Model, guests: &Path) -> Fallible<String> {
+    Ok(match model.adaptor {
+        Adaptor::Named(name) => name.to_owned(),
+        Adaptor::Guest(file) => absolute(&guests.join(file))?.to_string_lossy().into_owned(),
+    })
+}
+
+fn absolute(path: &Path) -> Fallible<PathBuf> {
+    path.canonicalize().context(|| format!("cannot find {}", path.display()))
+}
+
+fn run(command: &mut Command) -> Fallible<String> {
+    let output = command.output().context(|| {
+        let build = "cargo build --release --features native-path --bin airlock";
+        format!("cannot run `{}`; build it with `{build}`", shown(command))
+    })?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    } else {
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(format!("`{}` failed ({}):\n{said}", shown(command), output.status).into())
+    }
+}

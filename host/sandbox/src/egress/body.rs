@@ -1,0 +1,217 @@
+//! Bodies to and from a backend.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{Full, combinators::UnsyncBoxBody};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use super::{EgressError, EgressLimits, pool::Lease};
+
+/// The body of a request to a backend.
+pub enum OutgoingBody {
+    /// Complete, in memory.
+    Full(Full<Bytes>),
+    /// Written by an adaptor through wasi:http, as it goes.
+    Guest(UnsyncBoxBody<Bytes, wasmtime_wasi_http::Error>),
+}
+
+impl Body for OutgoingBody {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.get_mut() {
+            Self::Full(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Self::Guest(body) => loop {
+                // Empty frames cost the host memory on HTTP/2 and say nothing.
+                match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                    Some(Ok(f)) if f.data_ref().is_some_and(Bytes::is_empty) => {}
+                    other => return Poll::Ready(other.map(|r| r.map_err(Into::into))),
+                }
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Full(body) => body.is_end_stream(),
+            Self::Guest(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(body) => body.size_hint(),
+            Self::Guest(body) => body.size_hint(),
+        }
+    }
+}
+
+/// The body of a response from a backend: bounded in size, in time between two frames, and giving its
+/// connection back at its end.
+pub struct UpstreamBody {
+    source: Source,
+    received: u64,
+    max_bytes: u64,
+    idle: IdleTimer,
+}
+
+enum Source {
+    /// Straight from the connection.
+    Direct {
+        incoming: Incoming,
+        lease: Option<Lease>,
+    },
+    /// Through a wasi:http response that an adaptor handed over.
+    Adopted(Pin<Box<dyn Body<Data = Bytes, Error = EgressError> + Send>>),
+    Done,
+}
+
+impl UpstreamBody {
+    pub(super) fn new(incoming: Incoming, lease: Option<Lease>, limits: &EgressLimits) -> Self {
+        Self {
+            source: Source::Direct { incoming, lease },
+            received: 0,
+            max_bytes: limits.max_response_bytes,
+            idle: IdleTimer::new(limits.idle_timeout),
+        }
+    }
+
+    /// A body whose limits are already enforced where it comes from.
+    pub(crate) fn adopted(body: impl Body<Data = Bytes, Error = EgressError> + Send + 'static) -> Self {
+        Self {
+            source: Source::Adopted(Box::pin(body)),
+            received: 0,
+            max_bytes: u64::MAX,
+            idle: IdleTimer::new(Duration::MAX),
+        }
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, EgressError>>> {
+        match &mut self.source {
+            Source::Direct { incoming, .. } => {
+                Pin::new(incoming).poll_frame(cx).map_err(|e| EgressError::hyper(&e))
+            }
+            Source::Adopted(body) => body.as_mut().poll_frame(cx),
+            Source::Done => Poll::Ready(None),
+        }
+    }
+
+    /// Gives the connection back once all of the body is here.
+    fn finish(&mut self) {
+        if let Source::Direct { lease: Some(lease), .. } = std::mem::replace(&mut self.source, Source::Done) {
+            lease.give_back();
+        }
+    }
+
+    fn check_size(&mut self, frame: &Frame<Bytes>) -> Result<(), EgressError> {
+        self.received += frame.data_ref().map_or(0, |d| d.len() as u64);
+        if self.received > self.max_bytes {
+            return Err(EgressError::TooLarge(self.max_bytes));
+        }
+        Ok(())
+    }
+}
+
+impl Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = EgressError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, EgressError>>> {
+        let this = self.get_mut();
+        let next = match this.poll_source(cx) {
+            Poll::Ready(next) => next,
+            Poll::Pending => {
+                ready!(this.idle.poll(cx));
+                let error = EgressError::IdleTimeout(this.idle.limit);
+                this.source = Source::Done;
+                return Poll::Ready(Some(Err(error)));
+            }
+        };
+        this.idle.touch();
+        match next {
+            Some(Ok(frame)) => {
+                if let Err(error) = this.check_size(&frame) {
+                    this.source = Source::Done;
+                    return Poll::Ready(Some(Err(error)));
+                }
+                if this.is_end_stream() {
+                    this.finish();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => {
+                this.source = Source::Done;
+                Poll::Ready(Some(Err(error)))
+            }
+            None => {
+                this.finish();
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Direct { incoming, .. } => incoming.is_end_stream(),
+            Source::Adopted(body) => body.is_end_stream(),
+            Source::Done => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Direct { incoming, .. } => incoming.size_hint(),
+            Source::Adopted(body) => body.size_hint(),
+            Source::Done => SizeHint::with_exact(0),
+        }
+    }
+}
+
+/// Notices silence. The timer is armed only when there is something to wait for, and moved only when
+/// it fires, so that a busy stream pays one clock reading a frame.
+struct IdleTimer {
+    limit: Duration,
+    last: Instant,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl IdleTimer {
+    fn new(limit: Duration) -> Self {
+        Self { limit, last: Instant::now(), sleep: None }
+    }
+
+    fn touch(&mut self) {
+        self.last = Instant::now();
+    }
+
+    /// Ready once nothing has come for as long as the limit.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.limit == Duration::MAX {
+            return Poll::Pending;
+        }
+        loop {
+            let due = self.last + self.limit;
+            let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due.into())));
+            ready!(sleep.as_mut().poll(cx));
+            if Instant::now() >= due {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(due.into());
+        }
+    }
+}

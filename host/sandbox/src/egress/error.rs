@@ -1,0 +1,70 @@
+//! Why an outbound call failed.
+
+use std::{io, time::Duration};
+
+/// Why an outbound call failed. The texts may be shown to clients: they name no address that the
+/// endpoint's configuration does not name.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EgressError {
+    /// The grant does not cover this request.
+    #[error("the adaptor may not contact this address: {0}")]
+    Denied(String),
+    /// No connection could be made.
+    #[error("the backend could not be reached: {0}")]
+    Unreachable(String),
+    /// No response head in time.
+    #[error("the backend sent no response within {0:?}")]
+    HeadTimeout(Duration),
+    /// Silence inside a body.
+    #[error("the backend sent nothing for {0:?} in the middle of its response")]
+    IdleTimeout(Duration),
+    /// The connection broke.
+    #[error("the connection to the backend broke: {0}")]
+    Disconnected(String),
+    /// The response body is over the limit.
+    #[error("the backend's response is larger than {0} bytes")]
+    TooLarge(u64),
+    /// The adaptor used up its outbound calls.
+    #[error("the adaptor made more than {0} outbound calls for one request")]
+    CallLimit(u32),
+}
+
+impl EgressError {
+    /// HTTP status for the client.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::HeadTimeout(_) | Self::IdleTimeout(_) => 504,
+            Self::Denied(_)
+            | Self::Unreachable(_)
+            | Self::Disconnected(_)
+            | Self::TooLarge(_)
+            | Self::CallLimit(_) => 502,
+        }
+    }
+
+    /// Stable code, as in `wit/upstream.wit`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Denied(_) => "egress_denied",
+            Self::Unreachable(_) => "upstream_unreachable",
+            Self::HeadTimeout(_) | Self::IdleTimeout(_) => "upstream_timeout",
+            Self::Disconnected(_) => "upstream_disconnected",
+            Self::TooLarge(_) => "response_too_large",
+            Self::CallLimit(_) => "outbound_call_limit",
+        }
+    }
+
+    pub(crate) fn connect(error: &io::Error) -> Self {
+        Self::Unreachable(match error.kind() {
+            io::ErrorKind::ConnectionRefused => "connection refused".into(),
+            io::ErrorKind::TimedOut => "no connection in time".into(),
+            _ => error.to_string(),
+        })
+    }
+
+    pub(crate) fn hyper(error: &hyper::Error) -> Self {
+        use std::error::Error as _;
+        let cause = error.source().map(|c| format!(": {c}")).unwrap_or_default();
+        Self::Disconnected(format!("{error}{cause}"))
+    }
+}

@@ -1,0 +1,321 @@
+//! Endpoints and clusters: an adaptor with its configuration and grant, and what can be asked of it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{
+    Adaptor, AdaptorError, Budgets, Egress, EventStream, Fault, Grant, Sandbox, UpstreamResponse,
+    bindings::{
+        airlock::adaptor::common,
+        exports::airlock::adaptor::{cluster, replies::Reply},
+    },
+    call::{CallPlan, Live},
+    host::outbound,
+};
+
+pub use crate::bindings::exports::airlock::adaptor::cluster::{Job, Jobs};
+
+/// What an adaptor is told about the endpoint that it runs.
+#[derive(Debug, Clone)]
+pub struct EndpointInfo {
+    /// Unique name.
+    pub slug: Arc<str>,
+    /// The cluster's name.
+    pub cluster: String,
+    /// The framework's name.
+    pub framework: String,
+    /// The model, as the backend knows it.
+    pub model: String,
+    /// One JSON object, without secrets.
+    pub config: String,
+}
+
+/// The kind of API call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// `chat/completions`
+    ChatCompletions,
+    /// `completions`
+    Completions,
+    /// `embeddings`
+    Embeddings,
+}
+
+impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::ChatCompletions, Self::Completions, Self::Embeddings];
+
+    /// The path below `/v1/`.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "chat/completions",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+        }
+    }
+}
+
+/// Who a task runs for, as far as adaptors are told.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// Stable identifier.
+    pub id: String,
+    /// Display name.
+    pub name: Option<String>,
+    /// Group identifiers.
+    pub groups: Vec<String>,
+    /// Identity domain.
+    pub domain: Option<String>,
+}
+
+/// One request, for an endpoint.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// The request id.
+    pub id: Arc<str>,
+    /// Which API was called.
+    pub operation: Operation,
+    /// The model as the client named it.
+    pub model: String,
+    /// Whether the client wants events.
+    pub stream: bool,
+    /// Who asks.
+    pub user: Option<User>,
+    /// The client's JSON.
+    pub body: Bytes,
+}
+
+/// What an endpoint gave back, with the instance gone where the contract says so.
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one, and moved twice")]
+pub enum Answer {
+    /// A backend's response, forwarded or relayed. No instance exists any more.
+    Upstream(UpstreamResponse),
+    /// A complete body. No instance exists any more.
+    Body(Bytes),
+    /// Events, made by an instance that lives as long as they do.
+    Events(Box<EventStream>),
+}
+
+/// One endpoint, ready to run.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// Where it runs.
+    pub sandbox: Sandbox,
+    /// What runs.
+    pub adaptor: Arc<Adaptor>,
+    /// What it is told.
+    pub info: EndpointInfo,
+    /// What it may reach.
+    pub grant: Arc<Grant>,
+    /// What it may use.
+    pub budgets: Budgets,
+}
+
+impl Endpoint {
+    /// Asks the adaptor to check the endpoint's configuration. It cannot call out meanwhile.
+    pub async fn validate(&self, egress: &Egress) -> Result<(), Fault> {
+        let budgets = Budgets { outbound_calls: 0, ..self.budgets.clone() };
+        let id: Arc<str> = "validate".into();
+        let plan = self.plan(egress, &id, &budgets, Bytes::new());
+        let mut live = Live::start(&self.sandbox, plan).await?;
+        let exports = self.exports()?;
+        let info = self.contract_info();
+        live.call(async |store, instance| {
+            let guest = exports.endpoint.load(&mut *store, instance)?;
+            guest.call_validate(&mut *store, info).await
+        })
+        .await?
+        .map_err(|error| Fault::Reported(error.into()))
+    }
+
+    /// Runs a task in a fresh instance.
+    pub async fn run(&self, egress: &Egress, task: &Task) -> Result<Answer, Fault> {
+        let plan = self.plan(egress, &task.id, &self.budgets, task.body.clone());
+        let mut live = Live::start(&self.sandbox, plan).await?;
+        match self.submit(&mut live, task).await? {
+            Reply::Forward(request) => {
+                drop(live); // before the backend is contacted
+                let request = outbound(request, &task.body)?;
+                Ok(Answer::Upstream(egress.send(&self.grant, request).await?))
+            }
+            Reply::Relay(handle) => {
+                let response = live.take_response(handle)?;
+                drop(live); // before the first byte goes on
+                Ok(Answer::Upstream(response))
+            }
+            Reply::Body(body) => Ok(Answer::Body(body.into())),
+            Reply::Events(handle) => {
+                let adaptor = Arc::clone(&self.adaptor);
+                Ok(Answer::Events(Box::new(EventStream { live, adaptor, handle })))
+            }
+        }
+    }
+
+    async fn submit(&self, live: &mut Live, task: &Task) -> Result<Reply, Fault> {
+        let exports = self.exports()?;
+        let info = self.contract_info();
+        let groups: Vec<&str> = task.user.iter().flat_map(|u| &u.groups).map(String::as_str).collect();
+        let task = common::Task {
+            id: &task.id,
+            operation: task.operation.into(),
+            model: &task.model,
+            stream: task.stream,
+            user: task.user.as_ref().map(|user| contract_user(user, &groups)),
+            body: &task.body,
+        };
+        live.call(async |store, instance| {
+            let guest = exports.endpoint.load(&mut *store, instance)?;
+            if task.stream {
+                guest.call_submit_streaming_task(&mut *store, info, task).await
+            } else {
+                guest.call_submit_task(&mut *store, info, task).await
+            }
+        })
+        .await?
+        .map_err(|error| Fault::Reported(error.into()))
+    }
+
+    fn exports(&self) -> Result<&crate::loader::EndpointExports, Fault> {
+        self.adaptor
+            .endpoint
+            .as_ref()
+            .ok_or_else(|| Fault::BadOutput(format!("`{}` is no endpoint adaptor", self.adaptor.name())))
+    }
+
+    fn plan<'a>(
+        &'a self,
+        egress: &'a Egress,
+        request_id: &'a Arc<str>,
+        budgets: &'a Budgets,
+        task_body: Bytes,
+    ) -> CallPlan<'a> {
+        CallPlan {
+            adaptor: &self.adaptor,
+            grant: &self.grant,
+            budgets,
+            egress,
+            subject: &self.info.slug,
+            request_id,
+            task_body,
+        }
+    }
+
+    fn contract_info(&self) -> common::EndpointInfo<'_> {
+        common::EndpointInfo {
+            slug: &self.info.slug,
+            cluster: &self.info.cluster,
+            framework: &self.info.framework,
+            model: &self.info.model,
+            config: &self.info.config,
+        }
+    }
+}
+
+/// One model of a cluster, as its adaptor is told.
+#[derive(Debug, Clone)]
+pub struct ClusterModel {
+    /// The endpoint's slug.
+    pub slug: String,
+    /// Its framework.
+    pub framework: String,
+    /// Its model.
+    pub model: String,
+}
+
+/// One cluster, ready to be asked.
+#[derive(Clone)]
+pub struct Cluster {
+    /// Where its adaptor runs.
+    pub sandbox: Sandbox,
+    /// What runs.
+    pub adaptor: Arc<Adaptor>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// One JSON object, without secrets.
+    pub config: String,
+    /// Its endpoints, by slug.
+    pub models: Vec<ClusterModel>,
+    /// What its adaptor may reach.
+    pub grant: Arc<Grant>,
+    /// What its adaptor may use.
+    pub budgets: Budgets,
+}
+
+impl Cluster {
+    /// Whether the component's functions have the types of the contract. Loading looks at names alone: types
+    /// can be compared on an instance only. Endpoints learn the same when they are validated.
+    pub async fn validate(&self, egress: &Egress) -> Result<(), Fault> {
+        let id: Arc<str> = "validate".into();
+        let mut live = Live::start(&self.sandbox, self.plan(egress, &id)).await?;
+        let indices = self.indices()?;
+        live.call(async |store, instance| indices.load(&mut *store, instance).map(drop)).await
+    }
+
+    /// Asks what the cluster is running.
+    pub async fn get_jobs(
+        &self,
+        egress: &Egress,
+        request_id: &Arc<str>,
+        user: Option<&User>,
+    ) -> Result<Jobs, Fault> {
+        let mut live = Live::start(&self.sandbox, self.plan(egress, request_id)).await?;
+        let indices = self.indices()?;
+        let models: Vec<_> = self.models.iter().map(contract_model).collect();
+        let info = cluster::ClusterInfo { name: &self.name, config: &self.config, models: &models };
+        let groups: Vec<&str> = user.iter().flat_map(|u| &u.groups).map(String::as_str).collect();
+        let user = user.map(|user| contract_user(user, &groups));
+        live.call(async |store, instance| {
+            let guest = indices.load(&mut *store, instance)?;
+            guest.call_get_jobs(&mut *store, info, user).await
+        })
+        .await?
+        .map_err(|error| Fault::Reported(error.into()))
+    }
+
+    fn indices(&self) -> Result<&cluster::GuestIndices, Fault> {
+        let none = || Fault::BadOutput(format!("`{}` is no cluster adaptor", self.adaptor.name()));
+        self.adaptor.cluster.as_ref().ok_or_else(none)
+    }
+
+    fn plan<'a>(&'a self, egress: &'a Egress, request_id: &'a Arc<str>) -> CallPlan<'a> {
+        CallPlan {
+            adaptor: &self.adaptor,
+            grant: &self.grant,
+            budgets: &self.budgets,
+            egress,
+            subject: &self.name,
+            request_id,
+            task_body: Bytes::new(),
+        }
+    }
+}
+
+fn contract_model(model: &ClusterModel) -> cluster::ModelInfo<'_> {
+    cluster::ModelInfo { slug: &model.slug, framework: &model.framework, model: &model.model }
+}
+
+fn contract_user<'a>(user: &'a User, groups: &'a [&'a str]) -> common::User<'a> {
+    common::User { id: &user.id, name: user.name.as_deref(), groups, domain: user.domain.as_deref() }
+}
+
+impl From<Operation> for common::Operation<'_> {
+    fn from(operation: Operation) -> Self {
+        match operation {
+            Operation::ChatCompletions => Self::ChatCompletions,
+            Operation::Completions => Self::Completions,
+            Operation::Embeddings => Self::Embeddings,
+        }
+    }
+}
+
+impl From<common::AdaptorError> for AdaptorError {
+    fn from(error: common::AdaptorError) -> Self {
+        Self {
+            status: error.status,
+            code: error.code,
+            message: error.message,
+            retry_after_ms: error.retry_after_ms,
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What adaptors may import. Everything is linked here and nothing else is: no files, no sockets.
+
+mod http;
+pub(crate) mod key_value;
+mod logging;
+mod upstream;
+
+use wasmtime::{
+    Engine, Result,
+    component::{HasSelf, Linker},
+};
+use wasmtime_wasi::{cli::WasiCli, p2::bindings::cli};
+
+use crate::{bindings::airlock::adaptor as contract, call::CallState};
+
+pub(crate) use self::{
+    http::Hooks,
+    logging::{LogSink, Tags},
+    upstream::outbound,
+};
+
+/// Links the worlds of `wit/worlds.wit` and what the standard libraries of guest languages expect of a
+/// command-line program: an empty environment, no arguments, an output that goes to the log.
+pub(crate) fn linker(engine: &Engine) -> Result<Linker<CallState>> {
+    let mut linker = Linker::<CallState>::new(engine);
+    let l = &mut linker;
+    wasmtime_wasi::p2::add_to_linker_proxy_interfaces_async(l)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(l)?;
+    cli::environment::add_to_linker::<_, WasiCli>(l, CallState::cli)?;
+    cli::exit::add_to_linker::<_, WasiCli>(l, CallState::cli)?;
+    cli::terminal_input::add_to_linker::<_, WasiCli>(l, CallState::cli)?;
+    cli::terminal_output::add_to_linker::<_, WasiCli>(l, CallState::cli)?;
+    cli::terminal_stdin::add_to_linker::<_, WasiCli>(l, CallState::cli)?;
+    cli::terminal_stdout::add_to_linker::<_, WasiCli>(l, CallState::cli)?;
+    cli::terminal_stderr::add_to_linker::<_, WasiCli>(l, CallState::cli)?;
+    contract::upstream::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
+    contract::upstream_http::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
+    contract::logging::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
+    contract::key_value::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
+    Ok(linker)
+}
+
+/// The records of `common` need nothing of the host.
+impl contract::common::Host for CallState {}

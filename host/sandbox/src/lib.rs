@@ -1,0 +1,27 @@
+//! Runs adaptors: WebAssembly components from people whom nobody has to trust.
+//!
+//! [`Sandbox::load`] compiles and checks a component; an [`Endpoint`] is a component with a configuration
+//! and a [`Grant`]; [`Endpoint::run`] runs one task in a fresh instance and gives back an [`Answer`].
+//! This is the only crate that names wasmtime. It knows nothing of serving HTTP, of tenants' accounts or
+//! of databases.
+
+mod bindings;
+mod call;
+pub mod egress;
+mod endpoint;
+mod engine;
+mod fault;
+mod host;
+mod limits;
+mod loader;
+
+pub use call::EventStream;
+pub use egress::{
+    ConnectSettings, Connector, Credential, Egress, EgressError, EgressLimits, Grant, Origin, UpstreamBody,
+    UpstreamResponse,
+};
+pub use endpoint::{Answer, Cluster, ClusterModel, Endpoint, EndpointInfo, Job, Jobs, Operation, Task, User};
+pub use engine::{Sandbox, SandboxSettings};
+pub use fault::{AdaptorError, Fault};
+pub use limits::Budgets;
+pub use loader::{Adaptor, CONTRACT_VERSION, LoadError};

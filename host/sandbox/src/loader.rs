@@ -1,0 +1,248 @@
+//! From bytes to something that can be instantiated: what is it, was it built for this contract, may it
+//! import what it imports.
+
+use std::{fmt, sync::Arc};
+
+use sha2::{Digest, Sha256};
+use wasmtime::{
+    Engine,
+    component::{Component, InstancePre},
+};
+
+use crate::{bindings::exports::airlock::adaptor as exported, call::CallState, engine::Sandbox};
+
+/// The contract's version that this host speaks. A component built for the same 0.x is accepted.
+pub const CONTRACT_VERSION: &str = "0.1.0";
+const PACKAGE: &str = "airlock:adaptor/";
+
+/// A component that was compiled and checked. Instances are made from it, one for each request.
+pub struct Adaptor {
+    name: Arc<str>,
+    digest: String,
+    size: usize,
+    pub(crate) pre: InstancePre<CallState>,
+    pub(crate) endpoint: Option<EndpointExports>,
+    pub(crate) cluster: Option<exported::cluster::GuestIndices>,
+    batch: bool,
+}
+
+/// Where an endpoint adaptor's exports are.
+pub(crate) struct EndpointExports {
+    pub(crate) endpoint: exported::endpoint::GuestIndices,
+    pub(crate) replies: exported::replies::GuestIndices,
+}
+
+/// Why a file cannot be used as an adaptor. The texts say what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// No WebAssembly at all.
+    #[error("this is not a WebAssembly file: it does not begin with `\\0asm`")]
+    NotWasm,
+    /// A module without a component around it.
+    #[error(
+        "this is a core WebAssembly module, not a component. Build it for the target \
+         wasm32-wasip2, or wrap it with `wasm-tools component new`"
+    )]
+    CoreModule,
+    /// Machine code.
+    #[error("this file is precompiled; load the .wasm it was made from")]
+    Precompiled,
+    /// Broken, truncated, or using a proposal that is switched off.
+    #[error("this component is not valid: {0}")]
+    Invalid(String),
+    /// An import that adaptors do not get.
+    #[error("the component imports `{name}`: {why}")]
+    Import {
+        /// The import's name.
+        name: String,
+        /// Why not, and what instead.
+        why: String,
+    },
+    /// Nothing to call.
+    #[error(
+        "the component exports neither `airlock:adaptor/endpoint` nor `airlock:adaptor/cluster`{0}. \
+         Build it for one of the worlds in wit/worlds.wit"
+    )]
+    NoInterface(String),
+    /// Another version of the contract.
+    #[error(
+        "the component was built for airlock:adaptor@{found}; this host accepts 0.1. \
+         Build it again with a matching SDK"
+    )]
+    Version {
+        /// The version that it names.
+        found: String,
+    },
+    /// The right name with other functions behind it.
+    #[error("`{interface}` does not have the shape of airlock:adaptor@{CONTRACT_VERSION}: {why}")]
+    Shape {
+        /// The interface.
+        interface: &'static str,
+        /// What differs.
+        why: String,
+    },
+}
+
+impl Adaptor {
+    /// The name it was loaded under.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// SHA-256 of the component, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Size of the component in bytes.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Whether it runs tasks.
+    pub fn is_endpoint(&self) -> bool {
+        self.endpoint.is_some()
+    }
+
+    /// Whether it reports jobs.
+    pub fn is_cluster(&self) -> bool {
+        self.cluster.is_some()
+    }
+
+    /// Whether it runs batches.
+    pub fn is_batch(&self) -> bool {
+        self.batch
+    }
+}
+
+impl fmt::Debug for Adaptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Adaptor({} {})", self.name, self.digest)
+    }
+}
+
+impl Sandbox {
+    /// Compiles and checks a component. Takes CPU time in proportion to its size: 0.1 s for a Rust
+    /// guest, many seconds for a Python one.
+    pub fn load(&self, name: &str, bytes: &[u8]) -> Result<Adaptor, LoadError> {
+        check_kind(bytes)?;
+        let engine = &self.0.engine;
+        let component =
+            Component::from_binary(engine, bytes).map_err(|e| LoadError::Invalid(first_line(&e)))?;
+        let exports = check_names(engine, &component)?;
+        let pre = self
+            .0
+            .linker
+            .instantiate_pre(&component)
+            .map_err(|e| LoadError::Import { name: "…".into(), why: format!("{e:#}") })?;
+        if exports.batch {
+            exported::batch::GuestIndices::new(&pre).map_err(shape("airlock:adaptor/batch"))?;
+        }
+        Ok(Adaptor {
+            name: name.into(),
+            digest: hex::encode(Sha256::digest(bytes)),
+            size: bytes.len(),
+            endpoint: exports.endpoint.then(|| endpoint_exports(&pre)).transpose()?,
+            cluster: exports
+                .cluster
+                .then(|| exported::cluster::GuestIndices::new(&pre).map_err(shape("airlock:adaptor/cluster")))
+                .transpose()?,
+            batch: exports.batch,
+            pre,
+        })
+    }
+}
+
+fn endpoint_exports(pre: &InstancePre<CallState>) -> Result<EndpointExports, LoadError> {
+    Ok(EndpointExports {
+        endpoint: exported::endpoint::GuestIndices::new(pre).map_err(shape("airlock:adaptor/endpoint"))?,
+        replies: exported::replies::GuestIndices::new(pre).map_err(shape("airlock:adaptor/replies"))?,
+    })
+}
+
+fn shape(interface: &'static str) -> impl Fn(wasmtime::Error) -> LoadError {
+    move |error| LoadError::Shape { interface, why: format!("{error:#}") }
+}
+
+/// The first eight bytes tell modules from components, before any parser runs.
+fn check_kind(bytes: &[u8]) -> Result<(), LoadError> {
+    if Engine::detect_precompiled(bytes).is_some() {
+        return Err(LoadError::Precompiled);
+    }
+    match bytes {
+        [b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Ok(()),
+        [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(LoadError::CoreModule),
+        [b'\0', b'a', b's', b'm', ..] => {
+            Err(LoadError::Invalid("its header is truncated or of an unknown version".into()))
+        }
+        _ => Err(LoadError::NotWasm),
+    }
+}
+
+#[derive(Default)]
+struct Exports {
+    endpoint: bool,
+    cluster: bool,
+    batch: bool,
+}
+
+/// Reads the component's type: names alone tell most mistakes, better than a linker's error does.
+fn check_names(engine: &Engine, component: &Component) -> Result<Exports, LoadError> {
+    let ty = component.component_type();
+    for (name, _) in ty.imports(engine) {
+        check_import(name)?;
+    }
+    let mut exports = Exports::default();
+    let mut others = Vec::new();
+    for (name, _) in ty.exports(engine) {
+        match contract_interface(name)? {
+            Some("endpoint") => exports.endpoint = true,
+            Some("cluster") => exports.cluster = true,
+            Some("batch") => exports.batch = true,
+            Some(_) => {}
+            None => others.push(name),
+        }
+    }
+    if exports.endpoint || exports.cluster {
+        return Ok(exports);
+    }
+    let seen = if others.is_empty() { String::new() } else { format!(", but `{}`", others.join("`, `")) };
+    Err(LoadError::NoInterface(seen))
+}
+
+/// The interface's name where it belongs to the contract, in a version that is understood.
+fn contract_interface(name: &str) -> Result<Option<&str>, LoadError> {
+    let Some(rest) = name.strip_prefix(PACKAGE) else { return Ok(None) };
+    let (interface, version) = rest.split_once('@').unwrap_or((rest, "none"));
+    if version != "0.1" && !version.starts_with("0.1.") {
+        return Err(LoadError::Version { found: version.to_owned() });
+    }
+    Ok(Some(interface))
+}
+
+fn check_import(name: &str) -> Result<(), LoadError> {
+    let refuse = |why: &str| Err(LoadError::Import { name: name.to_owned(), why: why.to_owned() });
+    match contract_interface(name)? {
+        Some("common" | "upstream" | "upstream-http" | "logging" | "key-value") => return Ok(()),
+        Some("endpoint" | "replies") => {
+            return refuse(
+                "it is a middleware, which needs another adaptor behind it and does nothing alone",
+            );
+        }
+        Some(_) => return refuse("this host has no such interface"),
+        None => {}
+    }
+    let package = name.split(['/', '@']).next().unwrap_or(name);
+    match package {
+        "wasi:io" | "wasi:clocks" | "wasi:random" | "wasi:cli" | "wasi:http" => Ok(()),
+        "wasi:filesystem" | "wasi:sockets" => {
+            refuse("adaptors have no files and no sockets; they call out through HTTP")
+        }
+        _ => refuse("adaptors get the interfaces in wit/worlds.wit and no others"),
+    }
+}
+
+/// Parser errors continue with an offset and a cause; both fit a line.
+fn first_line(error: &wasmtime::Error) -> String {
+    format!("{error:#}").lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,26 @@
+//! `/health`: the process lives. `/ready`: it takes requests.
+
+use axum::{Json, extract::State, response::IntoResponse, response::Response};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::gateway::Worker;
+
+pub(super) async fn health() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+/// 503 while it drains, so that a load balancer stops sending.
+pub(super) async fn ready(State(worker): State<Worker>) -> Response {
+    let gateway = worker.gateway();
+    if gateway.is_draining() {
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "draining" }))).into_response();
+    }
+    let catalog = gateway.catalog();
+    let body = json!({
+        "status": "ready",
+        "clusters": catalog.cluster_count(),
+        "endpoints": catalog.endpoints().count(),
+    });
+    Json(body).into_response()
+}

@@ -1,0 +1,6 @@
+//! OpenAI's API.
+
+mod fields;
+pub(super) mod models;
+mod request;
+pub(super) mod tasks;

@@ -1,0 +1,218 @@
+//! Reads of a body what the gateway needs, checks the fields that it knows, and leaves the bytes alone.
+
+use std::{borrow::Cow, fmt};
+
+use airlock_sandbox::Operation;
+use bytes::{Bytes, BytesMut};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::fields;
+use crate::api::error::{ApiError, ErrorKind};
+
+/// A request whose known fields are in order.
+#[derive(Debug)]
+pub(super) struct ParsedRequest {
+    /// The model, as the client named it.
+    pub(super) model: String,
+    /// Whether events are wanted.
+    pub(super) stream: bool,
+    /// Whether the client wants to see the chunk with the usage.
+    pub(super) show_usage: bool,
+    /// The client's bytes; in streams, with `stream_options.include_usage` set.
+    pub(super) body: Bytes,
+}
+
+impl ParsedRequest {
+    pub(super) fn read(operation: Operation, body: Bytes) -> Result<Self, ApiError> {
+        let known = Known::read(&body)?;
+        fields::check(operation, &known)?;
+        let model = known.get_as::<String>("model").unwrap_or_default();
+        let can_stream = operation != Operation::Embeddings;
+        let stream = can_stream && known.get_as::<bool>("stream").unwrap_or(false);
+        let show_usage =
+            known.get_as::<StreamOptions>("stream_options").and_then(|o| o.include_usage).unwrap_or(false);
+        let body = if stream && !show_usage { with_usage(&body, &known)? } else { body.clone() };
+        Ok(Self { model, stream, show_usage, body })
+    }
+}
+
+#[derive(Deserialize)]
+struct StreamOptions {
+    include_usage: Option<bool>,
+}
+
+/// The top-level fields of a JSON object, each as the text that stands there. `null` counts as absent.
+pub(super) struct Known<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Known<'a> {
+    fn read(body: &'a [u8]) -> Result<Self, ApiError> {
+        let fail = |message: String| ApiError::new(ErrorKind::InvalidJson, message);
+        if body.trim_ascii().is_empty() {
+            return Err(fail("The body is empty; send one JSON object.".into()));
+        }
+        let mut reader = serde_json::Deserializer::from_slice(body);
+        let known = reader
+            .deserialize_map(KnownVisitor)
+            .and_then(|known| reader.end().map(|()| known))
+            .map_err(|e| fail(format!("The body is not one JSON object: {e}.")))?;
+        Ok(known)
+    }
+
+    /// The text of a field, where it is present and not null.
+    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| *v).filter(|v| v.get() != "null")
+    }
+
+    /// A field as a type that it was checked to have.
+    pub(super) fn get_as<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
+        self.get(name).and_then(|raw| serde_json::from_str(raw.get()).ok())
+    }
+}
+
+struct KnownVisitor;
+
+impl<'de> Visitor<'de> for KnownVisitor {
+    type Value = Known<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Known<'de>, A::Error> {
+        let mut known: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::with_capacity(8);
+        while let Some(Name(name)) = map.next_key()? {
+            if !fields::is_known(&name) {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            if known.iter().any(|(n, _)| *n == name) {
+                // Two readers might each take another one.
+                return Err(serde::de::Error::custom(format!("`{name}` stands twice")));
+            }
+            known.push((name, map.next_value()?));
+        }
+        Ok(Known(known))
+    }
+}
+
+/// A key; borrowed unless it holds escapes.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+        impl<'de> Visitor<'de> for NameVisitor {
+            type Value = Name<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Borrowed(name)))
+            }
+            fn visit_str<E>(self, name: &str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Owned(name.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+/// The same body, asking the backend for usage: spliced in as text, so that everything else stays as the
+/// client wrote it.
+fn with_usage(body: &Bytes, known: &Known<'_>) -> Result<Bytes, ApiError> {
+    let stands = known.0.iter().find(|(name, _)| name == "stream_options").map(|(_, raw)| raw.get());
+    let (range, text) = match stands {
+        Some(raw) => {
+            // `raw` is a part of `body`: its address tells where.
+            let start = raw.as_ptr().addr().wrapping_sub(body.as_ptr().addr());
+            (start..start + raw.len(), options_with_usage(raw))
+        }
+        None => {
+            let start = body.iter().position(|b| *b == b'{').unwrap_or(0) + 1;
+            (start..start, r#""stream_options":{"include_usage":true},"#.to_owned())
+        }
+    };
+    let (Some(before), Some(after)) = (body.get(..range.start), body.get(range.end..)) else {
+        return Err(ApiError::new(ErrorKind::Internal, "stream_options is not where it was read"));
+    };
+    let mut spliced = BytesMut::with_capacity(body.len() + text.len());
+    spliced.extend_from_slice(before);
+    spliced.extend_from_slice(text.as_bytes());
+    spliced.extend_from_slice(after);
+    Ok(spliced.freeze())
+}
+
+fn options_with_usage(raw: &str) -> String {
+    let mut options: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(raw).unwrap_or_default();
+    options.insert("include_usage".into(), true.into());
+    serde_json::Value::Object(options).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(body: &str) -> Result<ParsedRequest, ApiError> {
+        ParsedRequest::read(Operation::ChatCompletions, Bytes::from(body.to_owned()))
+    }
+
+    fn chat(extra: &str) -> String {
+        format!(r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}}]{extra}}}"#)
+    }
+
+    #[test]
+    fn a_body_that_needs_no_change_is_not_touched() {
+        let body = chat(r#" , "x" :  {"y":[1]}"#);
+        let parsed = read(&body).unwrap();
+        assert_eq!(parsed.body, body.as_bytes());
+        assert_eq!((parsed.model.as_str(), parsed.stream), ("m", false));
+        let asked = chat(r#","stream":true,"stream_options":{"include_usage":true}"#);
+        let parsed = read(&asked).unwrap();
+        assert!(parsed.show_usage);
+        assert_eq!(parsed.body, asked.as_bytes());
+    }
+
+    #[test]
+    fn streams_ask_for_usage_whatever_the_client_said() {
+        let cases = [
+            "",
+            r#","stream_options":null"#,
+            r#","stream_options":{}"#,
+            r#","stream_options": {"include_usage":false,"other":1} ,"z":2"#,
+        ];
+        for extra in cases {
+            let parsed = read(&chat(&format!(r#","stream":true{extra}"#))).unwrap();
+            assert!(!parsed.show_usage);
+            let body: Value = serde_json::from_slice(&parsed.body).unwrap();
+            assert_eq!(body["stream_options"]["include_usage"], json!(true), "{extra}");
+            assert_eq!(body["messages"][0]["content"], "hi");
+            if extra.contains("other") {
+                assert_eq!((&body["stream_options"]["other"], &body["z"]), (&json!(1), &json!(2)));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_object_is_told_with_its_place() {
+        for (body, says) in [
+            ("", "empty"),
+            ("[]", "an object"),
+            ("{\"model\": \"m\",}", "line 1"),
+            ("{\"model\": \"m\"} x", "trailing"),
+            ("{\"model\":\"a\",\"model\":\"b\"}", "stands twice"),
+            (r#"{"model":"\ud800","messages":[{"role":"user","content":"x"}]}"#, "`model`"),
+        ] {
+            let error = read(body).unwrap_err();
+            let text = String::from_utf8(error.body().to_vec()).unwrap();
+            assert!(text.contains(says), "{body}: {text}");
+            assert_eq!(error.status(), 400);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! `POST /v1/chat/completions` and the other operations: one path through all rooms.
+
+use std::sync::Arc;
+
+use airlock_sandbox::{Operation, Task};
+use axum::{
+    extract::{Extension, Request, State},
+    response::{IntoResponse as _, Response},
+    routing::{MethodRouter, post},
+};
+
+use super::request::ParsedRequest;
+use crate::{
+    api::{
+        edge::Recorded,
+        error::{ApiError, ErrorKind},
+        extract::{RequestId, ScopePath, discard, read_body},
+    },
+    gateway::Worker,
+    ledger::{Entry, Outcome},
+    relay::{self, Plan},
+    routing::{Scope, candidates, dispatch},
+};
+
+/// The route of one operation.
+pub(in crate::api) fn route(operation: Operation) -> MethodRouter<Worker> {
+    post(
+        move |State(worker): State<Worker>,
+              ScopePath(scope): ScopePath,
+              Extension(id): Extension<RequestId>,
+              request: Request| handle(worker, scope, id, operation, request),
+    )
+}
+
+/// Every way out of here leaves one ledger record; a client that goes away drops the future, and the
+/// entry with it.
+async fn handle(
+    worker: Worker,
+    scope: Scope,
+    RequestId(id): RequestId,
+    operation: Operation,
+    request: Request,
+) -> Response {
+    let ledger = Arc::clone(worker.gateway().ledger());
+    let mut entry = Entry::open(ledger, Arc::clone(&id), operation);
+    let mut response = match run(&worker, &scope, id, operation, request, &mut entry).await {
+        Ok((opened, plan)) => opened.into_response(plan, entry),
+        Err(error) => {
+            entry.note(|r| {
+                r.status = error.status().as_u16();
+                r.error = Some(error.code().to_owned());
+                r.detail = Some(error.detail().to_owned());
+            });
+            entry.end(Outcome::Failed);
+            error.into_response()
+        }
+    };
+    response.extensions_mut().insert(Recorded);
+    response
+}
+
+async fn run(
+    worker: &Worker,
+    scope: &Scope,
+    id: Arc<str>,
+    operation: Operation,
+    request: Request,
+    entry: &mut Entry,
+) -> Result<(relay::Opened, Plan), ApiError> {
+    let gateway = worker.gateway();
+    let (parts, body) = request.into_parts();
+    let caller = match gateway.keys().authenticate(&parts.headers) {
+        Ok(caller) => caller,
+        Err(error) => {
+            discard(body).await;
+            return Err(error.into());
+        }
+    };
+    entry.note(|r| r.caller = Some(Arc::clone(&caller.name)));
+
+    let settings = gateway.settings();
+    let body = read_body(&parts.headers, body, settings.max_body_bytes).await?;
+    let parsed = ParsedRequest::read(operation, body)?;
+    entry.note(|r| {
+        r.model = Some(parsed.model.clone());
+        r.stream = parsed.stream;
+    });
+
+    let turn = gateway.next_turn();
+    let candidates = candidates(gateway.catalog(), scope, &caller, &parsed.model, operation, turn)?;
+    let plan = Plan {
+        stream: parsed.stream,
+        show_usage: parsed.show_usage,
+        max_answer_bytes: settings.max_answer_bytes,
+        render: ApiError::render,
+    };
+    let task = Task {
+        id,
+        operation,
+        model: parsed.model,
+        stream: parsed.stream,
+        user: Some(caller.for_adaptors()),
+        body: parsed.body,
+    };
+    let dispatched = dispatch(worker.egress(), candidates, &task)
+        .await
+        .ok_or_else(|| ApiError::new(ErrorKind::Internal, "no endpoint was asked"))?;
+    entry.note(|r| r.endpoint = Some(Arc::clone(&dispatched.endpoint.slug)));
+    let answer = dispatched.answer?;
+    Ok((relay::open(answer, plan, entry).await?, plan))
+}

@@ -1,0 +1,279 @@
+//! Fixtures → catalog: adaptors loaded, credentials found, every endpoint's configuration checked by its
+//! own adaptor. All mistakes are collected.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use airlock_sandbox::{
+    Adaptor, Budgets, Cluster, ClusterModel, Egress, Endpoint, EndpointInfo, Fault, Grant, Operation, Sandbox,
+};
+use serde_json::{Map, Value};
+
+use super::{Access, Backend, Catalog, CatalogCluster, CatalogEndpoint, FederatedModel, grant};
+use crate::{
+    config::Env,
+    fixtures::{
+        AdaptorRef, ClusterFixture, ConfigPlaces, EndpointFixture, FederatedFixture, Fixtures, Located,
+        Mistake, Mistakes, Place,
+    },
+};
+
+/// What a catalog is made from.
+pub struct BuildInput<'a> {
+    /// The fixtures, already checked as a whole.
+    pub fixtures: &'a Fixtures,
+    /// Where adaptors are loaded.
+    pub sandbox: &'a Sandbox,
+    /// For adaptors that check their configuration; nothing is sent.
+    pub egress: &'a Egress,
+    /// Where the keys that `api_key_env_name` names are.
+    pub env: &'a Env,
+    /// Folder of the bundled adaptors.
+    pub adaptors_dir: PathBuf,
+    /// What each call may use.
+    pub budgets: Budgets,
+}
+
+/// Builds a catalog, or says everything that is wrong.
+pub async fn build(input: BuildInput<'_>) -> Result<Catalog, Mistakes> {
+    let mut builder = Builder { input, adaptors: HashMap::new(), mistakes: Vec::new() };
+    let catalog = builder.build().await;
+    if builder.mistakes.is_empty() { Ok(catalog) } else { Err(Mistakes(builder.mistakes)) }
+}
+
+struct Builder<'a> {
+    input: BuildInput<'a>,
+    adaptors: HashMap<PathBuf, Option<Arc<Adaptor>>>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Builder<'_> {
+    async fn build(&mut self) -> Catalog {
+        let fixtures = self.input.fixtures;
+        self.load_adaptors(fixtures).await;
+        let mut catalog = Catalog::default();
+        for endpoint in &fixtures.endpoints {
+            let cluster = fixtures.clusters.iter().find(|c| c.name == endpoint.cluster);
+            if let (Some(cluster), Some(backend)) = (cluster, self.backend(endpoint).await) {
+                add_endpoint(&mut catalog, endpoint, cluster, backend);
+            }
+        }
+        for cluster in &fixtures.clusters {
+            if let Some(adaptor) = self.cluster(cluster, fixtures).await {
+                let frameworks = cluster.frameworks.clone();
+                catalog.clusters.insert(cluster.name.clone(), CatalogCluster { frameworks, adaptor });
+            }
+        }
+        for federated in &fixtures.federated {
+            add_federated(&mut catalog, federated);
+        }
+        catalog
+    }
+
+    /// Compiles each distinct adaptor once, all cores at work.
+    async fn load_adaptors(&mut self, fixtures: &Fixtures) {
+        let mut wanted: BTreeMap<PathBuf, Place> = BTreeMap::new();
+        let uses = fixtures
+            .endpoints
+            .iter()
+            .map(|e| (&e.adaptor, &e.place))
+            .chain(fixtures.clusters.iter().map(|c| (&c.adaptor, &c.place)));
+        for (adaptor, place) in uses {
+            if let Some(path) = self.path_of(adaptor) {
+                wanted.entry(path).or_insert_with(|| place.clone());
+            }
+        }
+        let loading: Vec<_> = wanted
+            .into_iter()
+            .map(|(path, place)| {
+                let (sandbox, file) = (self.input.sandbox.clone(), path.clone());
+                let task = tokio::task::spawn_blocking(move || load(&sandbox, &file));
+                (path, place, task)
+            })
+            .collect();
+        for (path, place, task) in loading {
+            let loaded = task.await.unwrap_or_else(|e| Err((e.to_string(), "report this".into())));
+            if let Err((message, remedy)) = &loaded {
+                let message = format!("the adaptor {} cannot be used: {message}", path.display());
+                self.mistakes.push(Mistake::new(place, message, remedy.clone()));
+            }
+            self.adaptors.insert(path, loaded.ok().map(Arc::new));
+        }
+    }
+
+    fn path_of(&self, adaptor: &AdaptorRef) -> Option<PathBuf> {
+        match adaptor {
+            AdaptorRef::Bundled(name) => Some(self.input.adaptors_dir.join(format!("{name}.wasm"))),
+            AdaptorRef::File(path) => Some(path.clone()),
+            #[cfg(feature = "native-path")]
+            AdaptorRef::Native => None,
+        }
+    }
+
+    fn adaptor(&self, adaptor: &AdaptorRef) -> Option<Arc<Adaptor>> {
+        self.adaptors.get(&self.path_of(adaptor)?)?.clone()
+    }
+
+    fn mistake(&mut self, place: &Place, message: String, remedy: &str) {
+        self.mistakes.push(Mistake::new(place.clone(), message, remedy));
+    }
+
+    async fn backend(&mut self, fixture: &Located<EndpointFixture>) -> Option<Backend> {
+        let grant = self.grant(&fixture.config, &fixture.config_places, &fixture.slug);
+        #[cfg(feature = "native-path")]
+        if fixture.adaptor == AdaptorRef::Native {
+            let url = fixture.config.get("api_url").and_then(Value::as_str);
+            return Some(Backend::Native(crate::routing::native::NativeEndpoint::new(url?, grant?)?));
+        }
+        let adaptor = self.adaptor(&fixture.adaptor)?;
+        if !adaptor.is_endpoint() {
+            self.mistake(
+                &fixture.place,
+                format!("{} is no endpoint adaptor", adaptor.name()),
+                "name a component that exports airlock:adaptor/endpoint",
+            );
+            return None;
+        }
+        let endpoint = Endpoint {
+            sandbox: self.input.sandbox.clone(),
+            adaptor,
+            info: EndpointInfo {
+                slug: fixture.slug.as_str().into(),
+                cluster: fixture.cluster.clone(),
+                framework: fixture.framework.clone(),
+                model: fixture.model.clone(),
+                config: Value::Object(fixture.config.clone()).to_string(),
+            },
+            grant: grant?,
+            budgets: self.input.budgets.clone(),
+        };
+        match endpoint.validate(self.input.egress).await {
+            Ok(()) => Some(Backend::Adaptor(Box::new(endpoint))),
+            Err(fault) => {
+                self.refused(fixture, &fault);
+                None
+            }
+        }
+    }
+
+    /// The adaptor's own word on the configuration.
+    fn refused(&mut self, fixture: &EndpointFixture, fault: &Fault) {
+        let message = match fault {
+            Fault::Reported(error) => error.message.clone(),
+            other => format!("the adaptor failed while it checked the configuration: {other}"),
+        };
+        // The SDK's messages name the key in quotes: config key 'api_url': …
+        let key = message.split(['`', '\'']).nth(1).unwrap_or_default();
+        let key = key.split(['.', '[']).next().unwrap_or_default();
+        let place = fixture.place_of_config(key).clone();
+        self.mistake(&place, format!("{}: {message}", fixture.slug), "correct the endpoint's config");
+    }
+
+    fn grant(&mut self, config: &Map<String, Value>, places: &ConfigPlaces, who: &str) -> Option<Arc<Grant>> {
+        match grant::of_config(config, places, who, self.input.env) {
+            Ok(grant) => Some(Arc::new(grant)),
+            Err(mistake) => {
+                self.mistakes.push(mistake);
+                None
+            }
+        }
+    }
+
+    async fn cluster(&mut self, fixture: &Located<ClusterFixture>, all: &Fixtures) -> Option<Cluster> {
+        let adaptor = self.adaptor(&fixture.adaptor)?;
+        if !adaptor.is_cluster() {
+            self.mistake(
+                &fixture.place,
+                format!("{} is no cluster adaptor", adaptor.name()),
+                "name a component that exports airlock:adaptor/cluster",
+            );
+            return None;
+        }
+        let mut models: Vec<_> = all
+            .endpoints
+            .iter()
+            .filter(|e| e.cluster == fixture.name)
+            .map(|e| ClusterModel {
+                slug: e.slug.clone(),
+                framework: e.framework.clone(),
+                model: e.model.clone(),
+            })
+            .collect();
+        models.sort_by(|a, b| a.slug.cmp(&b.slug));
+        let grant = self.grant(&fixture.config, &fixture.config_places, &fixture.name)?;
+        let cluster = Cluster {
+            sandbox: self.input.sandbox.clone(),
+            adaptor,
+            name: fixture.name.as_str().into(),
+            config: Value::Object(fixture.config.clone()).to_string(),
+            models,
+            grant,
+            budgets: self.input.budgets.clone(),
+        };
+        if let Err(fault) = cluster.validate(self.input.egress).await {
+            self.mistake(
+                &fixture.place,
+                format!("{} does not fit airlock:adaptor/cluster: {fault}", cluster.adaptor.name()),
+                "build it again with a matching SDK",
+            );
+            return None;
+        }
+        Some(cluster)
+    }
+}
+
+fn load(sandbox: &Sandbox, file: &std::path::Path) -> Result<Adaptor, (String, String)> {
+    let bytes = std::fs::read(file).map_err(|e| {
+        (
+            e.to_string(),
+            "build the bundled adaptors with `./just build-adaptors`, or name their folder with --adaptors"
+                .to_owned(),
+        )
+    })?;
+    let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    sandbox
+        .load(&name, &bytes)
+        .map_err(|e| (e.to_string(), "name a component built for airlock:adaptor".to_owned()))
+}
+
+fn add_endpoint(
+    catalog: &mut Catalog,
+    fixture: &EndpointFixture,
+    cluster: &ClusterFixture,
+    backend: Backend,
+) {
+    let offered = |o: &Operation| cluster.operations.iter().any(|name| name == o.path());
+    let access =
+        |groups: &[String], domains: &[String]| Access { groups: groups.to_vec(), domains: domains.to_vec() };
+    let endpoint = Arc::new(CatalogEndpoint {
+        slug: fixture.slug.as_str().into(),
+        cluster: fixture.cluster.clone(),
+        framework: fixture.framework.clone(),
+        model: fixture.model.clone(),
+        operations: Operation::ALL.into_iter().filter(offered).collect(),
+        access: vec![
+            access(&fixture.allowed_groups, &fixture.allowed_domains),
+            access(&cluster.allowed_groups, &cluster.allowed_domains),
+        ],
+        backend,
+    });
+    catalog.by_model.entry(fixture.model.clone()).or_default().push(Arc::clone(&endpoint));
+    catalog.endpoints.insert(Arc::clone(&endpoint.slug), endpoint);
+}
+
+fn add_federated(catalog: &mut Catalog, fixture: &FederatedFixture) {
+    let targets: Vec<_> = fixture
+        .targets
+        .iter()
+        .filter_map(|target| {
+            let endpoint = catalog.endpoint(&target.endpoint_slug)?;
+            let access = Access { groups: target.allowed_groups.clone(), domains: Vec::new() };
+            Some((access, Arc::clone(endpoint)))
+        })
+        .collect();
+    let name = fixture.target_model_name.clone();
+    catalog.federated.insert(name, FederatedModel { targets });
+}

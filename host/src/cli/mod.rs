@@ -1,0 +1,119 @@
+//! The command line: one file for each subcommand. What scripts read goes to standard output, what people
+//! read to standard error.
+
+mod check;
+mod demo;
+mod keys;
+mod serve;
+
+use std::{fmt::Display, net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Env, Overrides, Settings};
+
+/// One OpenAI-compatible API in front of every model backend; adaptors are sandboxed WebAssembly components.
+#[derive(Parser)]
+#[command(name = "airlock", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API for the clusters and endpoints of a folder of fixtures.
+    Serve(SettingsArgs),
+    /// Check settings, fixtures and adaptors, and name every mistake with file, line and remedy.
+    Check(SettingsArgs),
+    /// Try it out: the gateway, a model server inside, demo fixtures and a fresh key.
+    Demo(demo::DemoArgs),
+    /// Make, list and revoke API keys.
+    Keys(keys::KeysArgs),
+}
+
+/// Where settings come from. Flags win over `AIRLOCK_…` variables, those over the file.
+#[derive(Args, Default)]
+struct SettingsArgs {
+    /// The settings file [default: AIRLOCK_CONFIG, else airlock.toml where there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of the fixture files [default: fixtures]
+    #[arg(long, value_name = "DIR")]
+    fixtures: Option<PathBuf>,
+    /// Folder of the embedded store [default: airlock-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8000]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Folder of the bundled adaptors [default: ../adaptors, from the binary]
+    #[arg(long, value_name = "DIR")]
+    adaptors: Option<PathBuf>,
+    /// Threads that serve requests; 0 is one for each core [default: 0]
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+}
+
+impl SettingsArgs {
+    fn load(self, env: &Env) -> Result<Settings, Failure> {
+        let flags = Overrides {
+            listen: self.listen,
+            data: self.data,
+            fixtures: self.fixtures,
+            adaptors: self.adaptors,
+            workers: self.workers,
+        };
+        let file = self.config.or_else(|| env.get("AIRLOCK_CONFIG").map(PathBuf::from));
+        Settings::load(file, &flags).map_err(Failure::new)
+    }
+}
+
+/// A command that failed, in words for the person who gave it.
+struct Failure(String);
+
+impl Failure {
+    fn new(message: impl Display) -> Self {
+        Self(message.to_string())
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let env = Env::of_process();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&Failure::new(error)),
+    };
+    let done = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(args) => serve::run(args, &env).await,
+            Command::Check(args) => check::run(args, &env).await,
+            Command::Demo(args) => demo::run(args, &env).await,
+            Command::Keys(args) => keys::run(args, &env).await,
+        }
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(&failure),
+    }
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    say(format_args!("error: {}", failure.0.trim_end()));
+    ExitCode::FAILURE
+}
+
+/// A line for people. A closed standard error is nobody's loss.
+fn say(line: impl Display) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// A line for scripts.
+fn print(line: impl Display) -> Result<(), Failure> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(Failure::new)
+}

@@ -1,0 +1,103 @@
+//! `airlock serve`
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::{net::TcpListener, signal::unix::SignalKind};
+use tokio_util::sync::CancellationToken;
+
+use super::{Failure, SettingsArgs, print, say};
+use crate::{
+    config::{Env, Settings},
+    gateway::Gateway,
+    ledger::LogLedger,
+    observe, server,
+    store::Store,
+};
+
+pub(super) async fn run(args: SettingsArgs, env: &Env) -> Result<(), Failure> {
+    let settings = args.load(env)?;
+    let _log = observe::start(env).map_err(Failure::new)?;
+    let listener = bind(settings.listen).await?;
+    say("loading adaptors …");
+    let running = start(settings, env, listener, stop_signal()?).await?;
+    print(format_args!("url={}", running.base_url()))?;
+    print("ready")?;
+    let count = running.gateway.catalog().endpoints().count();
+    say(format_args!("airlock serves {count} endpoint(s) at {}", running.base_url()));
+    running.finish().await
+}
+
+/// A gateway that serves until its token is cancelled.
+pub(super) struct Running {
+    pub(super) address: SocketAddr,
+    gateway: Arc<Gateway>,
+    store: Store,
+    stop: CancellationToken,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    pub(super) fn base_url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// Waits for the signal and for open requests.
+    pub(super) async fn finish(self) -> Result<(), Failure> {
+        self.stop.cancelled().await;
+        say("stopping: open requests may finish; Ctrl-C again stops at once");
+        self.server.await.map_err(Failure::new)?.map_err(Failure::new)?;
+        self.store.close().await;
+        Ok(())
+    }
+}
+
+pub(super) async fn start(
+    settings: Settings,
+    env: &Env,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> Result<Running, Failure> {
+    let address = listener.local_addr().map_err(Failure::new)?;
+    let store = Store::open(&settings.data).await.map_err(Failure::new)?;
+    let gateway =
+        Gateway::assemble(settings, env, &store, Arc::new(LogLedger)).await.map_err(Failure::new)?;
+    tokio::spawn(gateway.keys().clone().follow(store.clone(), stop.clone()));
+    let server = tokio::spawn(server::serve(Arc::clone(&gateway), listener, stop.clone()));
+    Ok(Running { address, gateway, store, stop, server })
+}
+
+/// Takes the port before anything slow is done, so that one in use is told at once.
+pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let remedy = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                "another program listens there; stop it, or choose another address with --listen"
+            }
+            std::io::ErrorKind::AddrNotAvailable => "no interface of this machine has this address",
+            std::io::ErrorKind::PermissionDenied => "ports below 1024 need privileges; choose another",
+            _ => "choose another address with --listen",
+        };
+        Failure::new(format_args!("cannot listen on {address}: {error}\n  {remedy}"))
+    })
+}
+
+/// Cancelled by the first Ctrl-C or SIGTERM; the second ends the process.
+pub(super) fn stop_signal() -> Result<CancellationToken, Failure> {
+    let mut interrupt = tokio::signal::unix::signal(SignalKind::interrupt()).map_err(Failure::new)?;
+    let mut terminate = tokio::signal::unix::signal(SignalKind::terminate()).map_err(Failure::new)?;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if token.is_cancelled() {
+                std::process::exit(130);
+            }
+            token.cancel();
+        }
+    });
+    Ok(stop)
+}

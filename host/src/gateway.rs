@@ -1,0 +1,158 @@
+//! Everything that serving needs, assembled: shared by all workers, plus what each worker has alone.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use airlock_sandbox::{Connector, Egress, Sandbox};
+
+use crate::{
+    auth::Keys,
+    catalog::{self, BuildInput, Catalog},
+    config::{Env, Settings},
+    fixtures::{Fixtures, Mistakes},
+    ledger::Ledger,
+    store::{Store, StoreError},
+};
+
+/// Why the gateway cannot start, or what `airlock check` found.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Mistakes in the fixtures.
+    #[error("{0}")]
+    Fixtures(#[from] Mistakes),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The sandbox's pool.
+    #[error("{0}")]
+    Sandbox(String),
+    /// Certificates.
+    #[error("the certificates for calls to backends cannot be read: {0}")]
+    Egress(String),
+}
+
+/// A gateway that can serve. Several may live in one process.
+pub struct Gateway {
+    settings: Settings,
+    catalog: Catalog,
+    keys: Keys,
+    ledger: Arc<dyn Ledger>,
+    sandbox: Sandbox,
+    connector: Connector,
+    turn: AtomicUsize,
+    draining: AtomicBool,
+}
+
+/// The parts that do not need a store: enough to check settings and fixtures.
+pub struct Checked {
+    /// What requests would be routed by.
+    pub catalog: Catalog,
+    sandbox: Sandbox,
+    connector: Connector,
+}
+
+/// Loads fixtures and adaptors and checks all that can be checked without serving.
+pub async fn check(settings: &Settings, env: &Env) -> Result<Checked, StartError> {
+    let fixtures = Fixtures::load_dir(&settings.fixtures)?;
+    let sandbox = Sandbox::new(&settings.sandbox_settings()).map_err(StartError::Sandbox)?;
+    let connector = Connector::new(&settings.connect_settings()).map_err(StartError::Egress)?;
+    let input = BuildInput {
+        fixtures: &fixtures,
+        sandbox: &sandbox,
+        egress: &Egress::new(connector.clone(), settings.egress_limits()),
+        env,
+        adaptors_dir: settings.adaptors_dir(),
+        budgets: settings.budgets(),
+    };
+    let catalog = catalog::build(input).await?;
+    Ok(Checked { catalog, sandbox, connector })
+}
+
+impl Gateway {
+    /// Assembles a gateway from its settings and an open store.
+    pub async fn assemble(
+        settings: Settings,
+        env: &Env,
+        store: &Store,
+        ledger: Arc<dyn Ledger>,
+    ) -> Result<Arc<Self>, StartError> {
+        let Checked { catalog, sandbox, connector } = check(&settings, env).await?;
+        let keys = Keys::load(store).await?;
+        Ok(Arc::new(Self {
+            settings,
+            catalog,
+            keys,
+            ledger,
+            sandbox,
+            connector,
+            turn: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+        }))
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What requests are routed by.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// The active keys.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Where records go.
+    pub fn ledger(&self) -> &Arc<dyn Ledger> {
+        &self.ledger
+    }
+
+    /// Where adaptors run.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    /// A number that differs from request to request, to spread them over equal endpoints.
+    pub fn next_turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether it finishes open requests and takes no new connections.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn start_draining(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+}
+
+/// What one worker thread serves with. Cheap to clone.
+#[derive(Clone)]
+pub struct Worker {
+    gateway: Arc<Gateway>,
+    egress: Egress,
+}
+
+impl Worker {
+    /// Connections to backends belong to the thread that opened them.
+    pub fn new(gateway: Arc<Gateway>) -> Self {
+        let egress = Egress::new(gateway.connector.clone(), gateway.settings.egress_limits());
+        Self { gateway, egress }
+    }
+
+    /// What all workers share.
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    /// This worker's way out.
+    pub fn egress(&self) -> &Egress {
+        &self.egress
+    }
+}

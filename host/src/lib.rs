@@ -1,0 +1,20 @@
+//! Airlock: one OpenAI-compatible API in front of every model backend.
+//!
+//! A request walks through the rooms in one direction: `api` → `auth` → `routing` → the sandbox (its own
+//! crate) → `relay` → `ledger`. `docs/architecture.md` is the map.
+
+pub mod api;
+pub mod auth;
+pub mod catalog;
+mod chunks;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod fixtures;
+pub mod gateway;
+pub mod ledger;
+pub mod observe;
+pub mod relay;
+pub mod routing;
+pub mod server;
+pub mod store;

@@ -1,0 +1,91 @@
+//! Complete answers: read whole, checked, counted, then sent with their length.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use airlock_sandbox::{EgressError, Fault, UpstreamBody};
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+
+use super::{RelayError, usage::Glimpse};
+use crate::{
+    chunks::Chunks,
+    ledger::{Entry, Outcome},
+};
+
+/// Reads all of a backend's answer. A client cannot use half a JSON object, so nothing is lost by
+/// waiting for its end, and a broken or truncated one can be told as an error.
+pub(super) async fn read(
+    mut body: UpstreamBody,
+    max_bytes: usize,
+    entry: &mut Entry,
+) -> Result<Bytes, RelayError> {
+    let mut whole = Chunks::default();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(Fault::from)?;
+        if let Ok(data) = frame.into_data() {
+            if whole.len() + data.len() > max_bytes {
+                return Err(Fault::Egress(EgressError::TooLarge(max_bytes as u64)).into());
+            }
+            whole.push(data);
+        }
+    }
+    let whole = whole.join();
+    check_body(&whole, entry)
+        .map_err(|why| RelayError::BadAnswer(format!("the backend's answer is {why}")))?;
+    Ok(whole)
+}
+
+/// Whether this is one JSON object; its usage goes into the ledger.
+pub(super) fn check_body(body: &[u8], entry: &mut Entry) -> Result<(), String> {
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err("not a JSON object".into());
+    }
+    let glimpse = Glimpse::of(body).map_err(|e| format!("not usable JSON ({e})"))?;
+    if let Some(usage) = glimpse.usage {
+        entry.usage(usage);
+    }
+    Ok(())
+}
+
+/// A body in one piece, which settles its record when it has been handed over.
+pub(super) struct WholeBody {
+    bytes: Option<Bytes>,
+    entry: Entry,
+}
+
+impl WholeBody {
+    pub(super) fn new(bytes: Bytes, entry: Entry) -> Self {
+        Self { bytes: Some(bytes), entry }
+    }
+}
+
+impl Body for WholeBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = self.get_mut();
+        let bytes = this.bytes.take();
+        if bytes.is_some() {
+            this.entry.first_byte();
+            this.entry.end(Outcome::Completed);
+        }
+        Poll::Ready(bytes.map(|b| Ok(Frame::data(b))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |b| b.len() as u64))
+    }
+}

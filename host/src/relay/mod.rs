@@ -1,0 +1,164 @@
+//! An endpoint's answer → what the client gets: checked where it is complete, event by event where it is a
+//! stream, usage counted on the way.
+
+mod complete;
+mod events;
+mod framer;
+mod stream;
+mod upstream_error;
+mod usage;
+
+use airlock_sandbox::{Answer, EventStream, Fault, UpstreamBody, UpstreamResponse};
+use axum::{body::Body, response::Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::ledger::Entry;
+
+pub use upstream_error::UpstreamFailure;
+
+/// Why an answer could not be given, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// The backend answered with an error.
+    #[error("the backend answered {}", .0.status)]
+    Upstream(UpstreamFailure),
+    /// The adaptor or the connection failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// The answer is not what was asked for.
+    #[error("{0}")]
+    BadAnswer(String),
+    /// The stream ended before its end.
+    #[error("the backend's stream broke off before `[DONE]`")]
+    Truncated,
+}
+
+/// An error as it stands inside a stream.
+pub struct Rendered {
+    /// Its code, for the ledger.
+    pub code: String,
+    /// Its JSON, without line breaks.
+    pub json: Bytes,
+}
+
+/// What the client asked for, and how errors look to it.
+#[derive(Clone, Copy)]
+pub struct Plan {
+    /// Whether it wants events.
+    pub stream: bool,
+    /// Whether it wants the chunk with the usage.
+    pub show_usage: bool,
+    /// Largest complete answer.
+    pub max_answer_bytes: usize,
+    /// Errors inside a stream.
+    pub render: fn(RelayError) -> Rendered,
+}
+
+/// An answer of which nothing has gone to the client yet.
+pub enum Opened {
+    /// All of it.
+    Complete(Bytes, HeaderMap),
+    /// A backend's events.
+    Stream(UpstreamBody, HeaderMap),
+    /// An adaptor's events.
+    Events(Box<EventStream>),
+}
+
+/// Looks at an answer before any of it is sent: its status, its kind, and all of it where it is not a
+/// stream. Until here another answer can still be given instead.
+pub async fn open(answer: Answer, plan: Plan, entry: &mut Entry) -> Result<Opened, RelayError> {
+    match answer {
+        Answer::Upstream(response) => open_upstream(response, plan, entry).await,
+        Answer::Body(_) if plan.stream => {
+            Err(Fault::BadOutput("a task that wants events was answered with a body".into()).into())
+        }
+        Answer::Body(body) => {
+            if body.len() > plan.max_answer_bytes {
+                let limit = plan.max_answer_bytes;
+                return Err(Fault::BadOutput(format!("its body is larger than {limit} bytes")).into());
+            }
+            complete::check_body(&body, entry)
+                .map_err(|why| Fault::BadOutput(format!("its body is {why}")))?;
+            Ok(Opened::Complete(body, HeaderMap::new()))
+        }
+        Answer::Events(_) if !plan.stream => {
+            Err(Fault::BadOutput("a task that wants one answer was answered with events".into()).into())
+        }
+        Answer::Events(events) => Ok(Opened::Events(events)),
+    }
+}
+
+async fn open_upstream(
+    response: UpstreamResponse,
+    plan: Plan,
+    entry: &mut Entry,
+) -> Result<Opened, RelayError> {
+    if !response.status.is_success() {
+        return Err(RelayError::Upstream(upstream_error::read(response).await));
+    }
+    if let Some(encoding) = response.headers.get(header::CONTENT_ENCODING) {
+        return Err(RelayError::BadAnswer(format!(
+            "the backend compressed its answer ({encoding:?}), which it was not asked to"
+        )));
+    }
+    let kept = kept_headers(&response.headers);
+    match (is_event_stream(&response.headers), plan.stream) {
+        (true, true) => Ok(Opened::Stream(response.body, kept)),
+        (false, false) => {
+            let body = complete::read(response.body, plan.max_answer_bytes, entry).await?;
+            Ok(Opened::Complete(body, kept))
+        }
+        (false, true) => Err(RelayError::BadAnswer(
+            "the backend answered with one body, though a stream was asked for".into(),
+        )),
+        (true, false) => {
+            Err(RelayError::BadAnswer("the backend answered with a stream, though none was asked for".into()))
+        }
+    }
+}
+
+impl Opened {
+    /// The response. `entry` settles when its last byte is gone, or the client is.
+    pub fn into_response(self, plan: Plan, mut entry: Entry) -> Response {
+        entry.note(|r| r.status = 200);
+        let (body, headers) = match self {
+            Self::Complete(bytes, mut headers) => {
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                (Body::new(complete::WholeBody::new(bytes, entry)), headers)
+            }
+            Self::Stream(upstream, headers) => (stream::body(upstream, plan, entry), event_headers(headers)),
+            Self::Events(events) => (events::body(events, plan, entry), event_headers(HeaderMap::new())),
+        };
+        let mut response = Response::new(body);
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+fn event_headers(mut headers: HeaderMap) -> HeaderMap {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // Tells nginx and its like not to hold events back.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    headers
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.as_bytes().get(..17))
+        .is_some_and(|v| v.eq_ignore_ascii_case(b"text/event-stream"))
+}
+
+/// Of a backend's headers, those that tell the client about the backend's limits.
+fn kept_headers(headers: &HeaderMap) -> HeaderMap {
+    headers
+        .iter()
+        .filter(|(name, _)| {
+            let name = name.as_str();
+            name.starts_with("x-ratelimit-") || name == "openai-processing-ms"
+        })
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}

@@ -1,0 +1,81 @@
+//! A backend's event stream → the client's.
+
+use std::convert::Infallible;
+
+use airlock_sandbox::{Fault, UpstreamBody};
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
+
+use super::{Plan, RelayError, framer::Framer};
+use crate::ledger::{Entry, Outcome};
+
+struct Relay {
+    upstream: UpstreamBody,
+    framer: Framer,
+    plan: Plan,
+    entry: Entry,
+    over: bool,
+}
+
+/// Each frame that comes from the backend goes on at once, as far as its events are whole. The client
+/// pulls, so a slow one slows the backend down; dropping the body closes the backend's connection.
+pub(super) fn body(upstream: UpstreamBody, plan: Plan, entry: Entry) -> Body {
+    let framer = Framer::new(!plan.show_usage);
+    let relay = Relay { upstream, framer, plan, entry, over: false };
+    Body::new(StreamBody::new(stream::unfold(relay, |mut relay| async move {
+        let bytes = relay.next().await?;
+        Some((Ok::<_, Infallible>(Frame::data(bytes)), relay))
+    })))
+}
+
+impl Relay {
+    async fn next(&mut self) -> Option<Bytes> {
+        while !self.over {
+            let bytes = match self.read().await {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => return self.finish(),
+                Err(error) => return self.fail(error),
+            };
+            if let Some(usage) = self.framer.usage() {
+                self.entry.usage(usage);
+            }
+            if !bytes.is_empty() {
+                self.entry.first_byte();
+                return Some(bytes);
+            }
+        }
+        None
+    }
+
+    async fn read(&mut self) -> Result<Option<Bytes>, RelayError> {
+        let Some(frame) = self.upstream.frame().await else { return Ok(None) };
+        let data = frame.map_err(Fault::from)?.into_data().unwrap_or_default();
+        let events = self.framer.push(data).map_err(|_| {
+            RelayError::BadAnswer("the backend's stream holds an event without an end".into())
+        })?;
+        Ok(Some(events))
+    }
+
+    /// The client library takes a plain end for a complete answer, so a missing `[DONE]` has to be said.
+    fn finish(&mut self) -> Option<Bytes> {
+        if !self.framer.is_done() {
+            return self.fail(RelayError::Truncated);
+        }
+        self.over = true;
+        self.entry.end(Outcome::Completed);
+        None
+    }
+
+    fn fail(&mut self, error: RelayError) -> Option<Bytes> {
+        self.over = true;
+        if self.framer.is_done() {
+            // Everything was said already; only the connection's end was untidy.
+            self.entry.end(Outcome::Completed);
+            return None;
+        }
+        Some(super::events::error_event(self.plan, &mut self.entry, error))
+    }
+}

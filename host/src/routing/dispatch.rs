@@ -1,0 +1,70 @@
+//! Runs a task on the first candidate that answers.
+
+use std::sync::Arc;
+
+use airlock_sandbox::{Answer, Egress, EgressError, Fault, Task};
+use http::StatusCode;
+
+use crate::catalog::{Backend, CatalogEndpoint};
+
+/// An answer, and who gave it.
+pub struct Dispatched {
+    /// The endpoint that answered.
+    pub endpoint: Arc<CatalogEndpoint>,
+    /// Its answer. No byte of it has been read.
+    pub answer: Result<Answer, Fault>,
+}
+
+/// Tries candidates in turn. The next one is asked only where this one certainly did no work for the
+/// client: it could not be reached, its sandbox failed, or it said that it is too busy.
+pub async fn dispatch(
+    egress: &Egress,
+    candidates: Vec<Arc<CatalogEndpoint>>,
+    task: &Task,
+) -> Option<Dispatched> {
+    let mut last = None;
+    let mut candidates = candidates.into_iter().peekable();
+    while let Some(endpoint) = candidates.next() {
+        let answer = run(egress, &endpoint, task).await;
+        if candidates.peek().is_some() && is_worth_another(&answer) {
+            tracing::warn!(
+                request_id = %task.id, endpoint = %endpoint.slug, cause = %cause(&answer),
+                "an endpoint failed; the next one is tried"
+            );
+            last = Some(Dispatched { endpoint, answer });
+            continue;
+        }
+        return Some(Dispatched { endpoint, answer });
+    }
+    last
+}
+
+async fn run(egress: &Egress, endpoint: &CatalogEndpoint, task: &Task) -> Result<Answer, Fault> {
+    match &endpoint.backend {
+        Backend::Adaptor(adaptor) => adaptor.run(egress, task).await,
+        #[cfg(feature = "native-path")]
+        Backend::Native(native) => native.run(egress, task).await,
+    }
+}
+
+fn is_worth_another(answer: &Result<Answer, Fault>) -> bool {
+    match answer {
+        Ok(Answer::Upstream(response)) => matches!(
+            response.status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE
+        ),
+        Ok(_) => false,
+        Err(Fault::Egress(error)) => matches!(error, EgressError::Unreachable(_)),
+        Err(Fault::Reported(error)) => matches!(error.status, 429 | 502 | 503),
+        Err(Fault::Overloaded(_) | Fault::Timeout) => false,
+        Err(Fault::Trap(_) | Fault::CpuLimit | Fault::MemoryLimit | Fault::BadOutput(_)) => true,
+    }
+}
+
+fn cause(answer: &Result<Answer, Fault>) -> String {
+    match answer {
+        Ok(Answer::Upstream(response)) => response.status.to_string(),
+        Ok(_) => String::new(),
+        Err(fault) => fault.to_string(),
+    }
+}

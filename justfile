@@ -1,0 +1,100 @@
+# What people and CI run. `./just` installs `just` first where it is missing, so that nothing else has to be.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
+export CARGO_TARGET_DIR := target
+export CARGO_TERM_PROGRESS_WHEN := env("CARGO_TERM_PROGRESS_WHEN", "auto")
+
+# List the recipes.
+default:
+    @just --list --unsorted
+
+# Build everything and run the demo: gateway, a model server inside, a fresh key.
+[no-exit-message]
+demo *ARGS: build
+    @"{{target}}/debug/airlock" demo {{ARGS}}
+
+# Run all tests: format, lints, units, integration, official clients, dependencies.
+test: lint test-rust test-clients deny
+    @echo "all tests passed"
+
+# Build the adaptors and the host, quick to compile.
+build: build-adaptors
+    @echo "==> building the host (about 6 minutes the first time on 2 cores)"
+    cargo build --locked --package airlock
+
+# Build the adaptors and the host for production (about 10 minutes on 2 cores).
+release: build-adaptors
+    cargo build --locked --release --package airlock
+
+# Serve fixtures with the quick build, for example: ./just serve --fixtures my-fixtures
+[no-exit-message]
+serve *ARGS: build
+    @"{{target}}/debug/airlock" serve {{ARGS}}
+
+# The compilation target of adaptors.
+wasm-target:
+    @rustup target list --installed | grep -qx wasm32-wasip2 || rustup target add wasm32-wasip2
+
+# Build every component in adaptors/ and put it where the host looks: adaptors/ beside the binary's folder.
+build-adaptors: wasm-target
+    @echo "==> building the adaptors"
+    cd adaptors && cargo build --locked --release --target wasm32-wasip2
+    @mkdir -p "{{target}}/adaptors"
+    @for dir in adaptors/*/; do \
+        name=$(basename "$dir"); \
+        file="{{target}}/wasm32-wasip2/release/${name//-/_}.wasm"; \
+        if [ "$name" != sdk ] && [ -f "$dir/Cargo.toml" ]; then cp "$file" "{{target}}/adaptors/$name.wasm"; fi; \
+    done
+
+# Build the test guests.
+build-guests: wasm-target
+    @echo "==> building the test guests"
+    cd tests/guests && cargo build --locked --release --examples --target wasm32-wasip2
+    @mkdir -p "{{target}}/guests"
+    @for file in tests/guests/guests/*.rs; do \
+        name=$(basename "$file" .rs); \
+        cp "{{target}}/wasm32-wasip2/release/examples/${name//-/_}.wasm" "{{target}}/guests/$name.wasm"; \
+    done
+
+# Format and lints, warnings are errors.
+lint: build-adaptors build-guests
+    @echo "==> format and lints"
+    cargo fmt --all --check
+    cd adaptors && cargo fmt --all --check
+    cd tests/guests && cargo fmt --all --check
+    cargo clippy --locked --workspace --all-targets -- -D warnings
+    cd adaptors && cargo clippy --locked --workspace --all-targets -- -D warnings
+
+# Unit and integration tests of the host, units of the SDK.
+test-rust: build build-guests
+    @echo "==> tests"
+    cargo test --locked --workspace --no-fail-fast
+    cd adaptors && cargo test --locked
+
+# The official OpenAI clients against the real binary.
+test-clients: build
+    @echo "==> official clients"
+    AIRLOCK_BIN="{{target}}/debug/airlock" tests/clients/run
+
+# Licences, duplicates and sources of dependencies.
+deny:
+    @scripts/deny
+
+# Write the documents that are made from the code; the tests fail where they differ.
+docs:
+    UPDATE_DOCS=1 cargo test --locked --package airlock-tests --test it docs::
+
+# The bench ladder, with release builds; see bench/README.md.
+bench *ARGS: build-adaptors build-guests
+    cargo build --locked --release --package airlock --features native-path
+    cargo build --locked --release --package airlock-bench
+    "{{target}}/release/airlock-bench" ladder --gateway "{{target}}/release/airlock" \
+        --guests "{{target}}/guests" --out bench/results {{ARGS}}
+
+# Format everything.
+fmt:
+    cargo fmt --all
+    cd adaptors && cargo fmt --all
+    cd tests/guests && cargo fmt --all

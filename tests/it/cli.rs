@@ -1,0 +1,210 @@
+//! The command line, through the real binary.
+
+use std::path::Path;
+
+use airlock_tests::{Airlock, TestGateway, target_dir, until};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A folder with good `fixtures/`, for an endpoint whose backend nobody asks.
+fn good() -> TempDir {
+    TestGateway::builder()
+        .endpoint("m", "direct-api", json!({ "api_url": "http://127.0.0.1:9/v1" }))
+        .write_only()
+}
+
+/// Arguments, and where the bundled adaptors are.
+fn with_adaptors(arguments: &[&str]) -> Vec<String> {
+    let adaptors = target_dir().join("adaptors").display().to_string();
+    arguments.iter().map(|a| (*a).to_owned()).chain(["--adaptors".to_owned(), adaptors]).collect()
+}
+
+#[tokio::test]
+async fn check_says_that_all_is_well_on_standard_error() {
+    let folder = good();
+    let done = Airlock::run(folder.path(), &with_adaptors(&["check", "--fixtures", "fixtures"])).await;
+    assert_eq!((done.code, done.stdout.as_str()), (0, ""), "{done:?}");
+    assert!(done.stderr.contains("1 cluster(s), 1 endpoint(s)"), "{done:?}");
+    assert!(!folder.path().join("airlock-data").exists(), "check makes no store");
+    // The bundled adaptors are found beside the binary's folder.
+    let done = Airlock::run(folder.path(), &["check"]).await;
+    assert_eq!(done.code, 0, "{done:?}");
+}
+
+#[tokio::test]
+async fn check_names_every_mistake_and_fails() {
+    let folder = TestGateway::builder()
+        .endpoint("m", "direct-apy", json!({ "api_url": "http://127.0.0.1:9/v1" }))
+        .file("clusters.json", "[\n  1,\n]")
+        .write_only();
+    let done = Airlock::run(folder.path(), &with_adaptors(&["check", "--fixtures", "fixtures"])).await;
+    assert_eq!((done.code, done.stdout.as_str()), (1, ""), "{done:?}");
+    for part in
+        ["error: ", "fixtures/clusters.json:2:4", "fixtures/endpoints.json:", "did you mean", "2 mistakes"]
+    {
+        assert!(done.stderr.contains(part), "{part}: {done:?}");
+    }
+    let done = Airlock::run(folder.path(), &["check", "--fixtures", "nowhere"]).await;
+    assert_eq!(done.code, 1);
+    assert!(done.stderr.contains("nowhere"), "{done:?}");
+}
+
+#[tokio::test]
+async fn key_variables_come_from_the_environment() {
+    let config = json!({ "api_url": "http://127.0.0.1:9/v1", "api_key_env_name": "PROVIDER_KEY" });
+    let folder = TestGateway::builder().endpoint("m", "direct-api", config).write_only();
+    let arguments = with_adaptors(&["check", "--fixtures", "fixtures"]);
+    let done = Airlock::run(folder.path(), &arguments).await;
+    assert!(done.code == 1 && done.stderr.contains("PROVIDER_KEY is not set"), "{done:?}");
+    let done = Airlock::run_with(folder.path(), &arguments, &[("PROVIDER_KEY", "sk-secret-1")]).await;
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(!format!("{done:?}").contains("sk-secret-1"));
+}
+
+#[tokio::test]
+async fn settings_come_from_the_file_the_variables_and_the_flags_and_mistakes_are_named() {
+    let folder = good();
+    let run =
+        async |env: &[(&str, &str)]| Airlock::run_with(folder.path(), &with_adaptors(&["check"]), env).await;
+    let file = |text: &str| std::fs::write(folder.path().join("airlock.toml"), text).unwrap();
+    let cases = [
+        ("slotz = 7\n", "slotz", "airlock.toml"),
+        ("[sandbox]\nslots = \"many\"\n", "slots", "airlock.toml"),
+        ("[sandbox]\nslots = 0\n", "sandbox.slots must be at least 1", ""),
+        ("listen = \"nowhere\"\n", "listen", "airlock.toml"),
+        ("listen = \n", "airlock.toml", ""),
+    ];
+    for (text, says, place) in cases {
+        file(text);
+        let done = run(&[]).await;
+        assert!(done.code == 1 && done.stdout.is_empty(), "{text}: {done:?}");
+        assert!(done.stderr.contains(says) && done.stderr.contains(place), "{text}: {done:?}");
+    }
+    file("fixtures = \"nowhere\"\n");
+    assert!(run(&[]).await.stderr.contains("nowhere"));
+    assert_eq!(run(&[("AIRLOCK_FIXTURES", "fixtures")]).await.code, 0);
+    let done = run(&[("AIRLOCK_FIXTURES", "fixtures"), ("AIRLOCK_SANDBOX__SLOTS", "0")]).await;
+    assert!(done.code == 1 && done.stderr.contains("sandbox.slots"), "{done:?}");
+    let done = run(&[("AIRLOCK_FIXTURE", "fixtures")]).await;
+    assert!(done.code == 1 && done.stderr.contains("fixture"), "{done:?}");
+    let done = Airlock::run(folder.path(), &["check", "--config", "missing.toml"]).await;
+    assert!(done.code == 1 && done.stderr.contains("missing.toml does not exist"), "{done:?}");
+}
+
+#[tokio::test]
+async fn wrong_usage_is_told_with_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases: [&[&str]; 5] =
+        [&["nonsense"], &[], &["serve", "--nonsense"], &["keys"], &["serve", "--listen", "nowhere"]];
+    for arguments in cases {
+        let done = Airlock::run(folder.path(), arguments).await;
+        assert_eq!((done.code, done.stdout.as_str()), (2, ""), "{arguments:?}: {done:?}");
+        assert!(done.stderr.contains("--help"), "{done:?}");
+    }
+    let help = Airlock::run(folder.path(), &["--help"]).await;
+    assert!(help.code == 0 && help.stdout.contains("serve"), "{help:?}");
+    let version = Airlock::run(folder.path(), &["--version"]).await;
+    assert!(version.code == 0 && version.stdout.starts_with("airlock "), "{version:?}");
+}
+
+async fn keys(folder: &Path, arguments: &[&str]) -> airlock_tests::Finished {
+    let all: Vec<&str> =
+        ["keys"].into_iter().chain(arguments.iter().copied()).chain(["--data", "d"]).collect();
+    Airlock::run(folder, &all).await
+}
+
+#[tokio::test]
+async fn keys_are_made_listed_and_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = keys(folder.path(), &["create", "alice"]).await;
+    assert_eq!(made.code, 0, "{made:?}");
+    let secret = made.stdout.trim_end();
+    assert!(secret.starts_with("sk-airlock-") && secret.len() == 54, "{made:?}");
+    assert_eq!(made.stdout, format!("{secret}\n"), "the key, and nothing else");
+
+    let again = keys(folder.path(), &["create", "alice"]).await;
+    assert_eq!((again.code, again.stdout.as_str()), (1, ""));
+    assert!(again.stderr.contains("an active key named \"alice\""), "{again:?}");
+    for name in ["", " ", "a\nb", &"x".repeat(101)] {
+        let refused = keys(folder.path(), &["create", name]).await;
+        assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{name:?}");
+    }
+
+    let list = keys(folder.path(), &["list"]).await;
+    let fields: Vec<&str> = list.stdout.trim_end().split('\t').collect();
+    assert_eq!((fields.len(), fields[1], fields[3]), (4, "alice", "active"), "{list:?}");
+    assert!(!list.stdout.contains(secret));
+
+    let revoked = keys(folder.path(), &["revoke", fields[0]]).await;
+    assert_eq!((revoked.code, revoked.stdout.as_str()), (0, ""), "{revoked:?}");
+    let twice = keys(folder.path(), &["revoke", "alice"]).await;
+    assert!(twice.code == 1 && twice.stderr.contains("no active key"), "{twice:?}");
+    assert_eq!(keys(folder.path(), &["create", "alice"]).await.code, 0, "the name is free again");
+    let list = keys(folder.path(), &["list"]).await;
+    assert_eq!(list.stdout.lines().count(), 2, "{list:?}");
+    assert!(list.stdout.contains("revoked "), "{list:?}");
+}
+
+#[tokio::test]
+async fn serve_says_where_answers_and_ends_with_the_signal() {
+    let folder = good();
+    let key = Airlock::run(folder.path(), &["keys", "create", "k", "--data", "d"]).await.stdout;
+    for signal in ["TERM", "INT"] {
+        let arguments =
+            with_adaptors(&["serve", "--fixtures", "fixtures", "--data", "d", "--listen", "127.0.0.1:0"]);
+        let mut serving = Airlock::start(folder.path(), &arguments, &[]);
+        let url = serving.line().await;
+        let url = url.strip_prefix("url=").unwrap().to_owned();
+        assert_eq!(serving.line().await, "ready");
+        let list =
+            reqwest::Client::new().get(format!("{url}/models")).bearer_auth(key.trim()).send().await.unwrap();
+        assert_eq!(list.json::<Value>().await.unwrap()["data"][0]["id"], "m");
+
+        // A key of another process counts while it serves.
+        let late = Airlock::run(folder.path(), &["keys", "create", signal, "--data", "d"]).await.stdout;
+        until(async || {
+            let request = reqwest::Client::new().get(format!("{url}/models")).bearer_auth(late.trim());
+            request.send().await.unwrap().status() == 200
+        })
+        .await;
+
+        serving.signal(signal).await;
+        let done = serving.finished().await;
+        assert_eq!((done.code, done.stdout.as_str()), (0, ""), "{done:?}");
+        assert!(done.stderr.contains("stopping"), "{done:?}");
+        assert!(!done.stderr.contains(key.trim()), "{done:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_told_with_a_remedy() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = good();
+    let serve = with_adaptors(&["serve", "--fixtures", "fixtures", "--data", "d", "--listen", &address]);
+    let demo = with_adaptors(&["demo", "--data", "demo", "--listen", &address]);
+    for arguments in [serve, demo] {
+        let done = Airlock::run(folder.path(), &arguments).await;
+        assert_eq!((done.code, done.stdout.as_str()), (1, ""), "{done:?}");
+        assert!(done.stderr.contains(&address) && done.stderr.contains("--listen"), "{done:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_demo_works_as_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = with_adaptors(&["demo", "--data", "demo", "--listen", "127.0.0.1:0", "--pace", "0"]);
+    let mut demo = Airlock::start(folder.path(), &arguments, &[]);
+    let url = demo.line().await.strip_prefix("url=").unwrap().to_owned();
+    let key = demo.line().await.strip_prefix("key=").unwrap().to_owned();
+    assert_eq!(demo.line().await, "ready");
+    let body = json!({ "model": "demo-model", "stream": true, "messages": [{ "role": "user", "content": "Hello!" }] });
+    let request =
+        reqwest::Client::new().post(format!("{url}/chat/completions")).bearer_auth(&key).json(&body);
+    let text = request.send().await.unwrap().text().await.unwrap();
+    assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+    demo.signal("INT").await;
+    let done = demo.finished().await;
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stderr.contains("curl -N http://127.0.0.1:") && done.stderr.contains(&key), "{done:?}");
+}

@@ -1,0 +1,56 @@
+//! The test kit: a gateway on port 0 in the test's process, fake backends from closures, guests by name.
+//!
+//! Nothing here sleeps to wait for something: ends are signalled, gauges are watched.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "a kit for tests fails at the line that is wrong"
+)]
+
+mod answer;
+mod binary;
+mod feed;
+mod gateway;
+mod ledger;
+mod logs;
+mod tls;
+mod upstream;
+mod wait;
+
+use std::path::PathBuf;
+
+pub use answer::{completion, error, events, stream_error};
+pub use binary::{Airlock, Finished};
+pub use feed::{Feed, FeedStream, Gate, feed};
+pub use gateway::{GatewayBuilder, TestGateway, chat_body};
+pub use ledger::Recorder;
+pub use logs::{Line, log_of, logs};
+pub use tls::Authority;
+pub use upstream::{Body, RawUpstream, Seen, Upstream, bytes, chunks, json, refused_address, sse};
+pub use wait::{eventually, until, within};
+
+/// The folder that `./just build-guests` and `build-adaptors` write to: beside the profile's folder.
+pub fn target_dir() -> PathBuf {
+    let test = std::env::current_exe().unwrap(); // target/debug/deps/it-…
+    test.ancestors().nth(3).unwrap().to_path_buf()
+}
+
+/// The component of a test guest.
+pub fn guest(name: &str) -> PathBuf {
+    built("guests", name)
+}
+
+/// The component of a bundled adaptor.
+pub fn adaptor(name: &str) -> PathBuf {
+    built("adaptors", name)
+}
+
+fn built(folder: &str, name: &str) -> PathBuf {
+    let path = target_dir().join(folder).join(format!("{name}.wasm"));
+    assert!(path.is_file(), "{} is missing: run `./just build-adaptors build-guests`", path.display());
+    path
+}
