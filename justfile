@@ -82,6 +82,11 @@ test-clients: build
 deny:
     @scripts/deny
 
+# Look for input that breaks a property: sse, fixtures, request or loader; see fuzz/README.md.
+[no-exit-message]
+fuzz TARGET SECONDS="60" *OPTIONS:
+    @scripts/fuzz {{TARGET}} {{SECONDS}} {{OPTIONS}}
+
 # Write the documents that are made from the code; the tests fail where they differ.
 docs:
     UPDATE_DOCS=1 cargo test --locked --package airlock-tests --test it docs::

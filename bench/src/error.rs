@@ -3,7 +3,7 @@
 use std::error::Error;
 
 /// The result of anything here that can go wrong.
-pub type Fallible<T> = Result<T, Box<dyn Error>>;
+pub type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Says what was being done when an error struck.
 pub trait Context<T> {

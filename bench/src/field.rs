@@ -1,7 +1,7 @@
 //! Everything that runs while the ladder is measured. Dropping it stops all of it.
 
 use crate::error::{Context, Fallible};
-use crate::gateway::{self, Gateway};
+use crate::gateway::{self, Gateway, Start};
 use crate::ladder::Options;
 use crate::load::{self, Aim};
 use crate::nginx::Nginx;
@@ -41,11 +41,7 @@ pub struct Load {
 impl Field {
     /// Starts what the rungs in `plan` need.
     pub async fn start(options: &Options, plan: &[&Rung], nginx: Option<&Nginx>) -> Fallible<Self> {
-        let dir = tempfile::Builder::new()
-            .prefix("airlock-bench-")
-            // The key is in it.
-            .permissions(std::fs::Permissions::from_mode(0o700))
-            .tempdir()?;
+        let dir = work_dir()?;
         let (mock, upstream) = start_mock(dir.path(), options.events).await?;
         let wants_nginx = plan.iter().any(|rung| rung.via == Via::Nginx);
         let nginx = match nginx.filter(|_| wants_nginx) {
@@ -55,7 +51,9 @@ impl Field {
         let models = models(plan, &options.guests);
         let gateway = match &options.gateway {
             Some(binary) if !models.is_empty() => {
-                Some(gateway::start(binary, dir.path(), &options.guests, &models, upstream).await?)
+                let (dir, guests) = (dir.path(), &options.guests);
+                let start = Start { binary, dir, guests, models: &models, upstream, settings: &[] };
+                Some(gateway::start(&start).await?)
             }
             _ => None,
         };
@@ -139,6 +137,13 @@ impl Field {
         };
         server.ok_or_else(|| format!("nothing runs for {}", rung.name).into())
     }
+}
+
+/// A directory for what is started; others may not look into it, since a key is in it.
+pub fn work_dir() -> Fallible<TempDir> {
+    let owner_only = std::fs::Permissions::from_mode(0o700);
+    let dir = tempfile::Builder::new().prefix("airlock-bench-").permissions(owner_only).tempdir();
+    dir.context(|| "cannot make a temporary directory".into())
 }
 
 /// What is wrong with a load's outcome, if anything.

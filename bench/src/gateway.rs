@@ -1,4 +1,4 @@
-//! The gateway under test: the release binary, with one model per rung.
+//! The gateway under test: the real binary, with the models that a tool asks for.
 
 use crate::error::{Context, Fallible};
 use crate::rungs::{Adaptor, Model};
@@ -22,6 +22,22 @@ pub struct Gateway {
     pub key: String,
 }
 
+/// What to start.
+pub struct Start<'a> {
+    /// The gateway.
+    pub binary: &'a Path,
+    /// Where its fixtures, its store and its log go.
+    pub dir: &'a Path,
+    /// Where the test guests are.
+    pub guests: &'a Path,
+    /// What it serves.
+    pub models: &'a [Model],
+    /// Who answers for all of them.
+    pub upstream: SocketAddr,
+    /// Variables of settings that differ from the defaults.
+    pub settings: &'a [(&'static str, String)],
+}
+
 /// The file of a guest, or why the model cannot be measured.
 pub fn missing_guest(model: &Model, guests: &Path) -> Option<String> {
     let Adaptor::Guest(file) = model.adaptor else {
@@ -37,21 +53,17 @@ pub fn version(binary: &Path) -> Fallible<String> {
     run(Command::new(binary).arg("--version"))
 }
 
-/// Starts `binary` with `models`, all of them answered by `upstream`.
-pub async fn start(
-    binary: &Path,
-    dir: &Path,
-    guests: &Path,
-    models: &[Model],
-    upstream: SocketAddr,
-) -> Fallible<Gateway> {
+/// Starts a gateway and waits until it is ready.
+pub async fn start(start: &Start<'_>) -> Fallible<Gateway> {
+    let &Start { binary, dir, settings, .. } = start;
     let (fixtures, data) = (dir.join("fixtures"), dir.join("data"));
-    write_fixtures(&fixtures, guests, models, upstream)?;
+    write_fixtures(&fixtures, start)?;
     std::fs::create_dir_all(&data)?;
     let key = run(Command::new(binary).args(["keys", "create", "bench", "--data"]).arg(&data))?;
     let mut command = Command::new(binary);
     command.arg("serve").arg("--fixtures").arg(&fixtures).arg("--data").arg(&data);
     command.args(["--listen", "127.0.0.1:0"]);
+    command.envs(settings.iter().map(|(name, value)| (name, value)));
     let mut server = Server::start("airlock", command, dir)?;
     let url = server.wait_for(READY_LIMIT, ready_url).await?;
     Ok(Gateway { server, url, key })
@@ -62,7 +74,7 @@ fn ready_url(printed: &str) -> Option<String> {
     printed.lines().any(|line| line == "ready").then(|| url.to_owned())
 }
 
-fn write_fixtures(dir: &Path, guests: &Path, models: &[Model], upstream: SocketAddr) -> Fallible<()> {
+fn write_fixtures(dir: &Path, start: &Start<'_>) -> Fallible<()> {
     let cluster = json!([{"model": "resource_server_async.cluster", "pk": 1, "fields": {
         "cluster_name": "bench",
         "cluster_adapter": "static-cluster",
@@ -70,9 +82,9 @@ fn write_fixtures(dir: &Path, guests: &Path, models: &[Model], upstream: SocketA
         "openai_endpoints": ["chat/completions"],
         "config": {},
     }}]);
-    let numbered = models.iter().zip(1..);
+    let numbered = start.models.iter().zip(1..);
     let endpoints: Fallible<Vec<Value>> = numbered
-        .map(|(model, pk)| Ok(endpoint(pk, model.name, &adaptor(model, guests)?, upstream)))
+        .map(|(model, pk)| Ok(endpoint(pk, model, &adaptor(model, start.guests)?, start.upstream)))
         .collect();
     std::fs::create_dir_all(dir).context(|| format!("cannot make {}", dir.display()))?;
     std::fs::write(dir.join("clusters.json"), cluster.to_string())?;
@@ -80,13 +92,13 @@ fn write_fixtures(dir: &Path, guests: &Path, models: &[Model], upstream: SocketA
     Ok(())
 }
 
-fn endpoint(pk: u32, model: &str, adaptor: &str, upstream: SocketAddr) -> Value {
+fn endpoint(pk: u32, model: &Model, adaptor: &str, upstream: SocketAddr) -> Value {
     json!({"model": "resource_server_async.endpoint", "pk": pk, "fields": {
         "cluster": "bench",
         "framework": "api",
-        "model": model,
+        "model": model.name,
         "endpoint_adapter": adaptor,
-        "config": {"api_url": format!("http://{upstream}/v1")},
+        "config": {"api_url": format!("http://{upstream}{}", model.base)},
     }})
 }
 
@@ -103,7 +115,7 @@ fn absolute(path: &Path) -> Fallible<PathBuf> {
 
 fn run(command: &mut Command) -> Fallible<String> {
     let output = command.output().context(|| {
-        let build = "cargo build --release --features native-path --bin airlock";
+        let build = "cargo build --release --bin airlock";
         format!("cannot run `{}`; build it with `{build}`", shown(command))
     })?;
     if output.status.success() {

@@ -1,6 +1,6 @@
 //! The run: start everything, check every rung, load them in turn, report.
 
-use crate::error::{Context, Fallible};
+use crate::error::Fallible;
 use crate::field::{Field, Load};
 use crate::load::Aim;
 use crate::report::{Report, Settings};
@@ -50,15 +50,15 @@ pub async fn run(options: &Options) -> Fallible<ExitCode> {
     if nginx.is_none() {
         eprintln!("{}", nginx::REMEDY);
     }
-    let facts = machine::look(wrk, nginx.as_ref().map(|nginx| nginx.version.clone()), version);
+    let facts = machine::look(Some(wrk), nginx.as_ref().map(|nginx| nginx.version.clone()), version);
     let field = Field::start(options, &plan, nginx.as_ref()).await?;
     let rows = climb(&field, &plan, options).await;
     let settings = Settings::new(options, field.commands());
     drop(field);
     let report = Report::new(facts, settings, &rows);
     println!("{}", report::markdown(&report));
-    write(options, "ladder.json", &(serde_json::to_string_pretty(&report)? + "\n"))?;
-    write(options, "ladder.svg", &plot::draw(&report))?;
+    report::write(&options.out, "ladder.json", &(serde_json::to_string_pretty(&report)? + "\n"))?;
+    report::write(&options.out, "ladder.svg", &plot::draw(&report))?;
     Ok(exit_code(options, &rows, &report))
 }
 
@@ -143,15 +143,6 @@ fn report_trouble(rung: &Rung, state: &State) {
         State::Skipped(note) => eprintln!("{} is left out: {note}", rung.name),
         State::Failed(note) => eprintln!("{} failed: {note}", rung.name),
     }
-}
-
-fn write(options: &Options, name: &str, text: &str) -> Fallible<()> {
-    let path = options.out.join(name);
-    std::fs::create_dir_all(&options.out)
-        .and_then(|()| std::fs::write(&path, text))
-        .context(|| format!("cannot write {}; choose another place with --out", path.display()))?;
-    eprintln!("wrote {}", path.display());
-    Ok(())
 }
 
 fn exit_code(options: &Options, rows: &[Row], report: &Report) -> ExitCode {

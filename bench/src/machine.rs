@@ -18,9 +18,11 @@ pub struct Machine {
     pub date: String,
     /// The commit of the tree, with `+changes` where the tree differs from it.
     pub commit: String,
-    /// The load generator.
-    pub wrk: String,
-    /// The scale.
+    /// The load generator of the ladder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wrk: Option<String>,
+    /// The scale of the ladder.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub nginx: Option<String>,
     /// The gateway.
     pub airlock: Option<String>,
@@ -29,7 +31,7 @@ pub struct Machine {
 }
 
 /// Reads what the system tells about itself.
-pub fn look(wrk: String, nginx: Option<String>, airlock: Option<String>) -> Machine {
+pub fn look(wrk: Option<String>, nginx: Option<String>, airlock: Option<String>) -> Machine {
     #[expect(clippy::disallowed_methods, reason = "a tool of its own, not a room of the gateway")]
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     Machine {
@@ -49,7 +51,7 @@ pub fn look(wrk: String, nginx: Option<String>, airlock: Option<String>) -> Mach
 pub fn require_proc() -> Fallible<()> {
     std::fs::metadata("/proc/self/stat")
         .map(drop)
-        .context(|| "the ladder reads processor time from /proc: run it on Linux".into())
+        .context(|| "this tool reads what processes use from /proc: run it on Linux".into())
 }
 
 fn read(path: impl AsRef<Path>) -> Option<String> {

@@ -1,10 +1,13 @@
-//! The bench ladder: a mock upstream, nginx in front of it, and the gateway with every kind of reply,
-//! loaded in turn in one run on one machine. See README.md beside this crate.
+//! What the gateway costs, loses and leaves, measured on the real binary: the ladder beside nginx, the soak,
+//! clients that leave, and neighbours that compute for ever. See README.md beside this crate.
 #![allow(
     clippy::print_stdout,
     reason = "a command line tool: the report goes to standard output, progress to standard error"
 )]
 
+mod backend;
+mod client;
+mod disconnects;
 mod error;
 mod field;
 mod gateway;
@@ -12,13 +15,19 @@ mod ladder;
 mod load;
 mod machine;
 mod mock;
+mod models;
+mod neighbours;
 mod nginx;
 mod plot;
 mod probe;
 mod report;
 mod rungs;
 mod server;
+mod soak;
+mod stage;
+mod stats;
 mod summary;
+mod tally;
 mod targets;
 
 use clap::{Parser, Subcommand};
@@ -30,7 +39,7 @@ use tokio::signal::unix::{SignalKind, signal};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
-#[command(about = "Measures the gateway against nginx, on this machine", version)]
+#[command(about = "Measures the gateway on this machine", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -40,6 +49,12 @@ struct Cli {
 enum Command {
     /// Load every rung in turn and report.
     Ladder(ladder::Options),
+    /// Send good and hostile requests at once, for a long time: nothing may be lost, left or grow.
+    Soak(soak::Options),
+    /// Leave in the middle of requests, and measure how soon nothing of them is left.
+    Disconnects(disconnects::Options),
+    /// Measure what guests that compute for ever do to others.
+    Neighbours(neighbours::Options),
     /// Answer chat completions from memory, as the upstream of every rung.
     Mock(mock::Options),
 }
@@ -63,6 +78,9 @@ fn start(cli: Cli) -> Fallible<ExitCode> {
         match cli.command {
             Command::Mock(options) => mock::run(&options).await.map(|()| ExitCode::SUCCESS),
             Command::Ladder(options) => until_signal(ladder::run(&options)).await,
+            Command::Soak(options) => until_signal(soak::run(&options)).await,
+            Command::Disconnects(options) => until_signal(disconnects::run(&options)).await,
+            Command::Neighbours(options) => until_signal(neighbours::run(&options)).await,
         }
     })
 }

@@ -44,13 +44,36 @@ pub fn parse_events(text: &str) -> Result<usize, String> {
     }
 }
 
-struct Mock {
+/// The answers, and how many were given.
+pub struct Mock {
     completion: Bytes,
     events: Vec<Bytes>,
     answered: AtomicU64,
 }
 
-type Answer = Response<Either<Full<Bytes>, Events>>;
+/// What the mock answers.
+pub type Answer = Response<Either<Full<Bytes>, Events>>;
+
+impl Mock {
+    /// With `events` events in every stream.
+    pub fn new(events: usize) -> Arc<Self> {
+        Arc::new(Self {
+            completion: Bytes::from_static(COMPLETION.as_bytes()),
+            events: render_events(events),
+            answered: AtomicU64::new(0),
+        })
+    }
+
+    /// Every complete answer.
+    pub fn completion(&self) -> &Bytes {
+        &self.completion
+    }
+
+    /// The events of every streamed answer.
+    pub fn events(&self) -> &[Bytes] {
+        &self.events
+    }
+}
 
 /// Serves until the process is ended.
 pub async fn run(options: &Options) -> Fallible<()> {
@@ -58,11 +81,7 @@ pub async fn run(options: &Options) -> Fallible<()> {
         .await
         .context(|| format!("cannot listen on {}; try port 0", options.listen))?;
     println!("listening={}", listener.local_addr()?);
-    let mock = Arc::new(Mock {
-        completion: Bytes::from_static(COMPLETION.as_bytes()),
-        events: render_events(options.events),
-        answered: AtomicU64::new(0),
-    });
+    let mock = Mock::new(options.events);
     loop {
         let (socket, _) = listener.accept().await.context(|| "cannot accept a connection".into())?;
         socket.set_nodelay(true)?;
@@ -75,7 +94,8 @@ pub async fn run(options: &Options) -> Fallible<()> {
     }
 }
 
-async fn answer(mock: Arc<Mock>, request: Request<Incoming>) -> Result<Answer, hyper::Error> {
+/// Answers one request.
+pub async fn answer(mock: Arc<Mock>, request: Request<Incoming>) -> Result<Answer, hyper::Error> {
     let path = request.uri().path();
     if request.method() == Method::POST && path.ends_with("/chat/completions") {
         let body = request.into_body().collect().await?.to_bytes();
@@ -139,7 +159,7 @@ fn render_events(count: usize) -> Vec<Bytes> {
 }
 
 /// A streamed body that hands out one event at a time and lets the connection flush before the next.
-struct Events {
+pub struct Events {
     left: VecDeque<Bytes>,
     flushing: bool,
 }

@@ -69,7 +69,8 @@ fn completion_fault(text: &str) -> Option<String> {
     Some(format!("has no `{field}`"))
 }
 
-fn stream_fault(text: &str, expected: usize) -> Option<String> {
+/// What is wrong with a stream of `expected` events, if anything.
+pub fn stream_fault(text: &str, expected: usize) -> Option<String> {
     let events: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data:")).collect();
     let Some((last, chunks)) = events.split_last() else {
         return Some("has no events".to_owned());

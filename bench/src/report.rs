@@ -1,11 +1,13 @@
 //! What a run says: tables for people, JSON for programs.
 
+use crate::error::{Context, Fallible};
 use crate::ladder::Options;
 use crate::machine::Machine;
 use crate::server;
 use crate::summary::{self, Level, Row, Sample, State};
 use crate::targets::{self, LOADED, QUIET, Target, Verdict};
 use serde::Serialize;
+use std::path::Path;
 
 /// A whole run.
 #[derive(Serialize)]
@@ -113,7 +115,7 @@ pub fn markdown(report: &Report) -> String {
 
 fn heading(report: &Report) -> String {
     let Report { machine, settings, .. } = report;
-    let versions: Vec<&str> = [machine.airlock.as_ref(), machine.nginx.as_ref(), Some(&machine.wrk)]
+    let versions: Vec<&str> = [machine.airlock.as_ref(), machine.nginx.as_ref(), machine.wrk.as_ref()]
         .into_iter()
         .flatten()
         .map(String::as_str)
@@ -174,8 +176,18 @@ fn table(rungs: &[&Entry], connections: usize) -> String {
     align(&lines) + gap + &notes
 }
 
+/// Writes what was measured into `dir`.
+pub fn write(dir: &Path, name: &str, text: &str) -> Fallible<()> {
+    let path = dir.join(name);
+    std::fs::create_dir_all(dir)
+        .and_then(|()| std::fs::write(&path, text))
+        .context(|| format!("cannot write {}; choose another place with --out", path.display()))?;
+    eprintln!("wrote {}", path.display());
+    Ok(())
+}
+
 /// Lays out cells as a Markdown table, names to the left and numbers to the right.
-fn align(lines: &[Vec<String>]) -> String {
+pub fn align(lines: &[Vec<String>]) -> String {
     let columns = lines.first().map_or(0, Vec::len);
     let width = |column: usize| {
         let cells = lines.iter().filter_map(|line| line.get(column));

@@ -20,6 +20,15 @@ pub struct Model {
     pub name: &'static str,
     /// What answers for it.
     pub adaptor: Adaptor,
+    /// Where the upstream answers it: the path of `api_url`.
+    pub base: &'static str,
+}
+
+impl Model {
+    /// With another path at the upstream.
+    pub const fn at(self, base: &'static str) -> Self {
+        Self { base, ..self }
+    }
 }
 
 /// The adaptor of a model.
@@ -60,12 +69,14 @@ impl Rung {
     }
 }
 
-const fn named(name: &'static str, adaptor: &'static str) -> Model {
-    Model { name, adaptor: Adaptor::Named(adaptor) }
+/// A model that an adaptor of the gateway answers for.
+pub const fn named(name: &'static str, adaptor: &'static str) -> Model {
+    Model { name, adaptor: Adaptor::Named(adaptor), base: "/v1" }
 }
 
-const fn guest(name: &'static str, file: &'static str) -> Model {
-    Model { name, adaptor: Adaptor::Guest(file) }
+/// A model that a test guest answers for.
+pub const fn guest(name: &'static str, file: &'static str) -> Model {
+    Model { name, adaptor: Adaptor::Guest(file), base: "/v1" }
 }
 
 const fn whole(name: &'static str, via: Via, what: &'static str) -> Rung {

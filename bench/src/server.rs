@@ -2,6 +2,7 @@
 
 use crate::error::{Context, Fallible};
 use rustix::process::{Pid, Signal, kill_process};
+use std::error::Error;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -78,13 +79,34 @@ impl Server {
 
     /// What the process and its children have used so far.
     pub fn usage(&self) -> Fallible<Usage> {
-        let own = stat(self.child.id())
-            .ok_or_else(|| format!("{} is gone; the end of its log:\n{}", self.name, self.log_tail()))?;
-        let children = children(self.child.id()).into_iter().filter_map(stat);
+        let own = stat(self.pid()).ok_or_else(|| self.is_gone())?;
+        let children = children(self.pid()).into_iter().filter_map(stat);
         Ok(children.fold(own.usage, |sum, child| Usage {
             cpu: sum.cpu + child.usage.cpu,
             rss: sum.rss + child.usage.rss,
         }))
+    }
+
+    /// Its number, under which /proc knows it.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Resident memory in KiB, without children.
+    pub fn resident_kib(&self) -> Fallible<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let kib = status.ok().and_then(|text| parse_resident(&text));
+        kib.ok_or_else(|| self.is_gone())
+    }
+
+    /// How many file descriptors it has open.
+    pub fn descriptors(&self) -> Fallible<usize> {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid()));
+        open.map(Iterator::count).map_err(|_| self.is_gone())
+    }
+
+    fn is_gone(&self) -> Box<dyn Error + Send + Sync> {
+        format!("{} is gone; the end of its log:\n{}", self.name, self.log_tail()).into()
     }
 
     /// Empties the logs, so that a long run fills no disk. They are open for appending: writing goes on.
@@ -109,8 +131,8 @@ impl Server {
     }
 
     fn stop(&mut self) {
-        let children = children(self.child.id());
-        signal(self.child.id(), Signal::TERM);
+        let children = children(self.pid());
+        signal(self.pid(), Signal::TERM);
         let started = Instant::now();
         while started.elapsed() < STOP_LIMIT {
             if !matches!(self.child.try_wait(), Ok(None)) {
@@ -129,6 +151,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// What this process itself has used.
+pub fn own_usage() -> Usage {
+    stat(std::process::id()).map_or_else(Usage::default, |stat| stat.usage)
 }
 
 /// One tick of the clock that processor time is counted in.
@@ -153,6 +180,12 @@ fn signal(pid: u32, signal: Signal) {
         // A process that is gone already needs no signal.
         let _ = kill_process(pid, signal);
     }
+}
+
+/// Reads the resident memory off /proc/PID/status.
+fn parse_resident(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 struct Stat {
@@ -199,6 +232,15 @@ mod tests {
         }));
     }
 
+    #[test]
+    fn resident_memory_is_read_off_the_status() {
+        assert_eq!(
+            parse_resident("Name:\tx\nVmHWM:\t  9 kB\nVmRSS:\t   123 kB\nRssAnon:\t 7 kB\n"),
+            Some(123)
+        );
+        assert_eq!(parse_resident("Name:\tx\n"), None);
+    }
+
     #[tokio::test]
     async fn a_process_is_measured_and_stopped() -> Fallible<()> {
         let dir = tempfile::tempdir()?;
@@ -210,6 +252,8 @@ mod tests {
         server.wait_for(Duration::from_secs(10), ready).await?;
         let pid = server.child.id();
         assert!(server.usage()?.rss > 0);
+        assert!(server.resident_kib()? > 0);
+        assert!(server.descriptors()? >= 3);
         drop(server);
         assert!(stat(pid).is_none());
         Ok(())

@@ -5,16 +5,20 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use airlock_sandbox::{Connector, Egress, Sandbox};
+use airlock_sandbox::{CacheKey, Connector, Egress, Sandbox, Tenant, TenantLimits};
 
 use crate::{
     auth::Keys,
     catalog::{self, BuildInput, Catalog},
     config::{Env, Settings},
     fixtures::{Fixtures, Mistakes},
+    gauge::Gauge,
     ledger::Ledger,
-    store::{Store, StoreError},
+    store::{self, Store, StoreError},
 };
+
+/// The tenant that owns what fixtures load.
+const DEFAULT_TENANT: &str = "default";
 
 /// Why the gateway cannot start, or what `airlock check` found.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,8 @@ pub struct Gateway {
     ledger: Arc<dyn Ledger>,
     sandbox: Sandbox,
     connector: Connector,
+    requests: Gauge,
+    connections: Gauge,
     turn: AtomicUsize,
     draining: AtomicBool,
 }
@@ -54,9 +60,13 @@ pub struct Checked {
 }
 
 /// Loads fixtures and adaptors and checks all that can be checked without serving.
-pub async fn check(settings: &Settings, env: &Env) -> Result<Checked, StartError> {
+pub async fn check(
+    settings: &Settings,
+    env: &Env,
+    cache_key: Option<CacheKey>,
+) -> Result<Checked, StartError> {
     let fixtures = Fixtures::load_dir(&settings.fixtures)?;
-    let sandbox = Sandbox::new(&settings.sandbox_settings()).map_err(StartError::Sandbox)?;
+    let sandbox = Sandbox::new(&settings.sandbox_settings(cache_key)).map_err(StartError::Sandbox)?;
     let connector = Connector::new(&settings.connect_settings()).map_err(StartError::Egress)?;
     let input = BuildInput {
         fixtures: &fixtures,
@@ -65,6 +75,8 @@ pub async fn check(settings: &Settings, env: &Env) -> Result<Checked, StartError
         env,
         adaptors_dir: settings.adaptors_dir(),
         budgets: settings.budgets(),
+        tenant: Tenant::new(DEFAULT_TENANT, TenantLimits::default()),
+        policy: settings.address_policy(),
     };
     let catalog = catalog::build(input).await?;
     Ok(Checked { catalog, sandbox, connector })
@@ -78,7 +90,8 @@ impl Gateway {
         store: &Store,
         ledger: Arc<dyn Ledger>,
     ) -> Result<Arc<Self>, StartError> {
-        let Checked { catalog, sandbox, connector } = check(&settings, env).await?;
+        let Checked { catalog, sandbox, connector } =
+            check(&settings, env, Some(CacheKey(store::cache_key(&settings.data)?))).await?;
         let keys = Keys::load(store).await?;
         Ok(Arc::new(Self {
             settings,
@@ -87,6 +100,8 @@ impl Gateway {
             ledger,
             sandbox,
             connector,
+            requests: Gauge::default(),
+            connections: Gauge::default(),
             turn: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
         }))
@@ -112,9 +127,24 @@ impl Gateway {
         &self.ledger
     }
 
+    /// Calls to backends that are open at this moment.
+    pub fn open_calls(&self) -> usize {
+        self.connector.open_calls()
+    }
+
     /// Where adaptors run.
     pub fn sandbox(&self) -> &Sandbox {
         &self.sandbox
+    }
+
+    /// API requests whose record is not settled.
+    pub fn requests(&self) -> &Gauge {
+        &self.requests
+    }
+
+    /// Connections of clients, over all workers.
+    pub fn connections(&self) -> &Gauge {
+        &self.connections
     }
 
     /// A number that differs from request to request, to spread them over equal endpoints.

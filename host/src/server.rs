@@ -2,16 +2,7 @@
 //! use is noticed and connections are spread evenly; workers are single-threaded runtimes, so that a
 //! request, its guest and its backend connection stay on one core.
 
-use std::{
-    io,
-    net::TcpStream as StdTcpStream,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread::JoinHandle,
-    time::Duration,
-};
+use std::{io, net::TcpStream as StdTcpStream, sync::Arc, thread::JoinHandle, time::Duration};
 
 use axum::Router;
 use hyper_util::{
@@ -28,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api,
     gateway::{Gateway, Worker},
+    gauge::{Counted, Gauge},
 };
 
 /// Longest time for a client to send a request's head.
@@ -45,7 +37,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: Cancellat
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => hand_over(&workers, stream),
+            Ok((stream, _)) => hand_over(&workers, gateway.connections(), stream),
             Err(error) => {
                 // Out of file descriptors, most likely: some may be free again soon.
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -59,34 +51,24 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: Cancellat
     Ok(())
 }
 
-fn hand_over(workers: &[WorkerThread], stream: TcpStream) {
-    let least = workers.iter().min_by_key(|w| w.open.load(Ordering::Relaxed));
+fn hand_over(workers: &[WorkerThread], all: &Gauge, stream: TcpStream) {
+    let least = workers.iter().min_by_key(|w| w.open.get());
     if let (Some(worker), Ok(stream)) = (least, stream.into_std()) {
-        let counted = Counted::new(&worker.open);
+        let counted = [worker.open.count(), all.count()];
         // A worker that is gone is stopping; the connection closes.
-        let _ = worker.connections.send((stream, counted));
+        let _ = worker.connections.send(Connection { stream, counted });
     }
 }
 
-/// Counts one open connection.
-struct Counted(Arc<AtomicUsize>);
-
-impl Counted {
-    fn new(open: &Arc<AtomicUsize>) -> Self {
-        open.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(open))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+/// A client's connection, counted by its worker and by the gateway.
+struct Connection {
+    stream: StdTcpStream,
+    counted: [Counted; 2],
 }
 
 struct WorkerThread {
-    connections: mpsc::UnboundedSender<(StdTcpStream, Counted)>,
-    open: Arc<AtomicUsize>,
+    connections: mpsc::UnboundedSender<Connection>,
+    open: Gauge,
     thread: JoinHandle<()>,
 }
 
@@ -99,7 +81,7 @@ impl WorkerThread {
                 runtime.block_on(work(gateway, incoming, stop));
                 runtime.shutdown_background();
             })?;
-        Ok(Self { connections, open: Arc::default(), thread })
+        Ok(Self { connections, open: Gauge::default(), thread })
     }
 
     fn join(self) {
@@ -112,33 +94,38 @@ impl WorkerThread {
 
 async fn work(
     gateway: Arc<Gateway>,
-    mut incoming: mpsc::UnboundedReceiver<(StdTcpStream, Counted)>,
+    mut incoming: mpsc::UnboundedReceiver<Connection>,
     stop: CancellationToken,
 ) {
     let drain = Duration::from_secs(gateway.settings().drain_seconds);
+    let stall = Duration::from_secs(gateway.settings().client_stall_seconds);
     let router = api::router(Worker::new(gateway));
     let open = GracefulShutdown::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             next = incoming.recv() => match next {
-                Some((stream, counted)) => connect(stream, counted, &router, &open),
+                Some(connection) => connect(connection, &router, &open, stall),
                 None => break,
             },
         }
     }
     // Connections that were handed over just before the signal are served too.
-    while let Ok((stream, counted)) = incoming.try_recv() {
-        connect(stream, counted, &router, &open);
+    while let Ok(connection) = incoming.try_recv() {
+        connect(connection, &router, &open, stall);
     }
     if tokio::time::timeout(drain, open.shutdown()).await.is_err() {
         tracing::warn!("some requests were still open after {drain:?} and were cut off");
     }
 }
 
-fn connect(stream: StdTcpStream, counted: Counted, router: &Router, open: &GracefulShutdown) {
+fn connect(connection: Connection, router: &Router, open: &GracefulShutdown, stall: Duration) {
+    let Connection { stream, counted } = connection;
     // Without nodelay, an event waits up to 40 ms for the one before it to be acknowledged.
-    let stream = stream.set_nodelay(true).and_then(|()| TcpStream::from_std(stream));
+    let stream = stream
+        .set_nodelay(true)
+        .and_then(|()| limit_unread(&stream, stall))
+        .and_then(|()| TcpStream::from_std(stream));
     let stream = match stream {
         Ok(stream) => TokioIo::new(stream),
         Err(error) => {
@@ -158,4 +145,16 @@ fn connect(stream: StdTcpStream, counted: Counted, router: &Router, open: &Grace
         }
         drop(counted);
     });
+}
+
+/// Closes the connection when its client takes nothing of what was sent for this long.
+#[cfg(target_os = "linux")]
+fn limit_unread(stream: &StdTcpStream, limit: Duration) -> io::Result<()> {
+    let milliseconds = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
+    Ok(rustix::net::sockopt::set_tcp_user_timeout(stream, milliseconds)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn limit_unread(_: &StdTcpStream, _: Duration) -> io::Result<()> {
+    Ok(())
 }

@@ -14,7 +14,8 @@ async fn beside_a_good_one(adaptor: &str, config: Value) -> TestGateway {
         .settings(|s| {
             s.sandbox.cpu_ms = 300;
             s.sandbox.memory_mib = 16;
-            s.sandbox.wall_seconds = 1;
+            // Whoever computes shares the machine with all other tests.
+            s.sandbox.wall_seconds = if adaptor == "sleep" { 1 } else { 60 };
         })
         .start()
         .await

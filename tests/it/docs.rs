@@ -81,3 +81,23 @@ fn flat(prefix: &str, value: &Value) -> Vec<(String, Value)> {
     let dot = if prefix.is_empty() { "" } else { "." };
     fields.iter().flat_map(|(name, value)| flat(&format!("{prefix}{dot}{name}"), value)).collect()
 }
+
+/// Every threat names the tests that attack its guard, and they exist.
+#[test]
+fn the_guards_are_tested() {
+    let text = std::fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let rows: Vec<&str> = text.lines().filter(|l| l.starts_with("| ") && l.contains("::")).collect();
+    assert_eq!(rows.len(), 25, "25 threats");
+    for row in rows {
+        let tests = row.split('|').nth(5).unwrap().split('`').filter(|part| part.contains("::"));
+        for test in tests {
+            let (module, name) = test.split_once("::").unwrap();
+            let file = root().join(format!("tests/it/{module}.rs"));
+            let source = std::fs::read_to_string(&file).unwrap_or_else(|_| panic!("{test}: no such module"));
+            assert!(
+                source.contains(&format!("fn {name}(")),
+                "docs/security.md names {test}, which is not there"
+            );
+        }
+    }
+}

@@ -3,19 +3,24 @@
 use std::sync::{Arc, LazyLock};
 
 use airlock_sandbox::{
-    Budgets, Cluster, ConnectSettings, Connector, Egress, EgressLimits, Grant, LoadError, Sandbox,
-    SandboxSettings,
+    Adaptor, AddressPolicy, Budgets, Cluster, CompileLimits, CompilerSettings, ConnectSettings, Connector,
+    Egress, EgressLimits, Grant, LoadError, Sandbox, SandboxSettings, Tenant, TenantLimits,
 };
-use airlock_tests::{TestGateway, adaptor, guest};
+use airlock_tests::{TestGateway, adaptor, binary_path, guest};
 use serde_json::json;
 
 /// One pool for all of these tests: loading takes none of its slots.
 static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| {
-    Sandbox::new(&SandboxSettings { slots: 1, max_memory_bytes: 64 << 20 }).expect("a small pool")
+    let compiler = CompilerSettings { program: binary_path(), limits: CompileLimits::default(), cache: None };
+    Sandbox::new(&SandboxSettings { slots: 1, max_memory_bytes: 64 << 20, compiler }).expect("a small pool")
 });
 
+fn load(name: &str, bytes: &[u8]) -> Result<Adaptor, LoadError> {
+    tokio::runtime::Runtime::new().unwrap().block_on(SANDBOX.load(name, bytes))
+}
+
 fn refusal(bytes: &[u8]) -> LoadError {
-    match SANDBOX.load("x", bytes) {
+    match load("x", bytes) {
         Ok(adaptor) => panic!("{adaptor:?} was loaded"),
         Err(error) => error,
     }
@@ -31,12 +36,12 @@ fn bytes(path: std::path::PathBuf) -> Vec<u8> {
 
 #[test]
 fn adaptors_are_loaded_and_say_what_they_are() {
-    let echo = SANDBOX.load("echo", &bytes(guest("echo"))).unwrap();
+    let echo = load("echo", &bytes(guest("echo"))).unwrap();
     assert_eq!(echo.name(), "echo");
     assert_eq!(echo.digest().len(), 64);
     assert_eq!(echo.size(), bytes(guest("echo")).len());
     assert!(echo.is_endpoint() && !echo.is_cluster() && !echo.is_batch());
-    let cluster = SANDBOX.load("c", &bytes(adaptor("static-cluster"))).unwrap();
+    let cluster = load("c", &bytes(adaptor("static-cluster"))).unwrap();
     assert!(cluster.is_cluster() && !cluster.is_endpoint());
     assert_ne!(echo.digest(), cluster.digest());
 }
@@ -172,15 +177,17 @@ async fn functions_of_another_type_are_found_before_traffic() {
         (core module $m (func (export "f"))) (core instance $c (instantiate $m))
         (func $f (canon lift (core func $c "f"))) (instance $i (export "get-jobs" (func $f)))
         (export "airlock:adaptor/cluster@0.1.0" (instance $i)))"#;
-    let cluster = Cluster {
+    let tenant = Tenant::new("default", TenantLimits::default());
+    let cluster = Arc::new(Cluster {
         sandbox: SANDBOX.clone(),
-        adaptor: Arc::new(SANDBOX.load("other", &wat::parse_str(component).unwrap()).unwrap()),
+        adaptor: Arc::new(SANDBOX.load("other", &wat::parse_str(component).unwrap()).await.unwrap()),
         name: "c".into(),
         config: "{}".into(),
         models: Vec::new(),
-        grant: Arc::new(Grant::new("default".into(), Vec::new(), Vec::new())),
-        budgets: Budgets::default(),
-    };
+        grant: Arc::new(Grant::new(tenant, AddressPolicy::default(), Vec::new(), Vec::new())),
+        budgets: Arc::new(Budgets::default()),
+        pace: Arc::default(),
+    });
     let connector = Connector::new(&ConnectSettings::default()).unwrap();
     let egress = Egress::new(connector, EgressLimits::default());
     let fault = cluster.validate(&egress).await.unwrap_err().to_string();
@@ -198,24 +205,33 @@ fn shape_error(interface: &str, body: &str) {
 #[test]
 fn proposals_that_are_switched_off_are_refused() {
     let modules = [
-        ("shared memory", "(memory 1 1 shared)"),
+        ("threads", "(memory 1 1 shared)"),
+        ("threads", "(memory 1) (func (drop (i32.atomic.load (i32.const 0))))"),
         ("memory64", "(memory i64 1)"),
         ("gc", "(type (struct (field i32)))"),
-        ("function references", "(type $f (func)) (func (param (ref $f)))"),
-        ("exceptions", "(tag)"),
-        ("atomics", "(memory 1) (func (drop (i32.atomic.load (i32.const 0))))"),
-        ("too much memory", "(memory 2000)"),
-        ("too many memories", "(memory 1) (memory 1)"),
+        ("function-references", "(type $f (func)) (func (param (ref $f)))"),
+        ("exception-handling", "(tag)"),
     ];
     for (what, body) in modules {
-        let error =
-            refused_text(&format!("(component (core module $m {body}) (core instance (instantiate $m)))"));
-        assert!(matches!(error, LoadError::Invalid(_)), "{what}: {error}");
+        let error = refused_text(&component_of(body));
+        assert!(matches!(&error, LoadError::Proposal(name) if name == what), "{what}: {error}");
     }
     for what in ["(type (stream u8))", "(type (future u8))"] {
         let error = refused_text(&format!("(component {what})"));
+        assert!(matches!(&error, LoadError::Proposal(name) if name == "component-model-async"), "{error}");
+    }
+}
+
+#[test]
+fn what_is_over_the_pools_limits_is_refused() {
+    for (what, body) in [("memory", "(memory 2000)"), ("memories", "(memory 1) (memory 1)")] {
+        let error = refused_text(&component_of(body));
         assert!(matches!(error, LoadError::Invalid(_)), "{what}: {error}");
     }
+}
+
+fn component_of(body: &str) -> String {
+    format!("(component (core module $m {body}) (core instance (instantiate $m)))")
 }
 
 #[tokio::test]

@@ -8,8 +8,10 @@
     reason = "the functions beside the tests are tests too"
 )]
 
+mod addresses;
 mod budgets;
 mod cli;
+mod compile;
 mod connections;
 mod disconnects;
 #[cfg(test)]
@@ -17,15 +19,29 @@ mod docs;
 mod egress;
 mod failures;
 mod federated;
+mod fuzz;
 mod guests;
 mod host_interfaces;
+mod hostile_components;
+mod hostile_io;
+mod hostile_payloads;
+mod hostile_requests;
+mod hostile_resources;
+mod hostile_upstreams;
 mod http2;
+mod lanes;
+mod leaks;
 mod loader;
+mod metrics;
+mod panics;
+mod process;
 mod replies;
 mod requests;
 mod routes;
 mod shutdown;
+mod stalls;
 mod start;
 mod streams;
+mod tenants;
 #[cfg(test)]
 mod tidy;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use airlock::store::{Store, StoreError};
-use airlock_tests::{GatewayBuilder, TestGateway, guest};
+use airlock_tests::{GatewayBuilder, TestGateway, binary_path, guest, target_dir, within};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 
@@ -139,10 +139,10 @@ async fn a_missing_or_empty_fixtures_folder_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let settings =
         airlock::config::Settings { fixtures: folder.path().join("nowhere"), ..Default::default() };
-    let error = airlock::gateway::check(&settings, &env).await.map(drop).unwrap_err().to_string();
+    let error = airlock::gateway::check(&settings, &env, None).await.map(drop).unwrap_err().to_string();
     assert!(error.contains("nowhere") && error.contains("cannot read the folder"), "{error}");
     let settings = airlock::config::Settings { fixtures: folder.path().to_path_buf(), ..settings };
-    let error = airlock::gateway::check(&settings, &env).await.map(drop).unwrap_err().to_string();
+    let error = airlock::gateway::check(&settings, &env, None).await.map(drop).unwrap_err().to_string();
     assert!(error.contains("no .json file"), "{error}");
 }
 
@@ -219,4 +219,20 @@ async fn keys_are_stored_as_digests_in_a_private_folder() {
         assert!(!bytes.windows(secret.len()).any(|w| w == secret), "{}", file.display());
     }
     store.close().await;
+}
+
+/// Another allocator would serve without the pool's limits, so there is none to fall back to.
+#[tokio::test]
+async fn a_pool_that_does_not_fit_into_the_address_space_is_told_at_start() {
+    let folder = TestGateway::builder().endpoint("m", guest("echo"), json!({})).write_only();
+    let line = format!(
+        "ulimit -v 6000000; exec {} check --fixtures fixtures --adaptors {}",
+        binary_path().display(),
+        target_dir().join("adaptors").display()
+    );
+    let mut shell = tokio::process::Command::new("sh");
+    let output = within(shell.args(["-c", &line]).current_dir(folder.path()).output()).await.unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("256 slots") && told.contains("ulimit -v"), "{told}");
 }

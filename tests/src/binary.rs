@@ -29,19 +29,28 @@ pub struct Airlock {
     lines: Lines<BufReader<ChildStdout>>,
 }
 
-fn binary() -> PathBuf {
+/// The real binary.
+pub fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap(); // target/debug/deps/it-…
     let path = test.ancestors().nth(2).unwrap().join("airlock");
     assert!(path.is_file(), "{} is missing: run `./just build`", path.display());
     path
 }
 
-/// With no variables but `PATH`, so that the developer's own settings do not count.
+/// Every test of the binary runs confined, where the system can; those that must not say so.
+const CONFINE: &str = if cfg!(target_os = "linux") { "on" } else { "off" };
+
+/// With no other variables, so that the developer's own settings do not count.
 fn command<S: AsRef<std::ffi::OsStr>>(folder: &Path, arguments: &[S], env: &[(&str, &str)]) -> Command {
     let mut command = Command::new(binary());
+    command.args(arguments);
+    prepared(command, folder, env)
+}
+
+fn prepared(mut command: Command, folder: &Path, env: &[(&str, &str)]) -> Command {
     command
-        .args(arguments)
         .env_clear()
+        .env("AIRLOCK_PROCESS__CONFINE", CONFINE)
         .envs(env.iter().copied())
         .current_dir(folder)
         .stdin(Stdio::null())
@@ -73,7 +82,18 @@ impl Airlock {
 
     /// Starts it and leaves it running.
     pub fn start<S: AsRef<std::ffi::OsStr>>(folder: &Path, arguments: &[S], env: &[(&str, &str)]) -> Self {
-        let mut child = command(folder, arguments, env).spawn().unwrap();
+        Self::spawn(command(folder, arguments, env))
+    }
+
+    /// The same with a hard limit of open files.
+    pub fn start_with_files<S: AsRef<std::ffi::OsStr>>(folder: &Path, arguments: &[S], limit: u32) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\"")]).arg(binary()).args(arguments);
+        Self::spawn(prepared(shell, folder, &[]))
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines }
     }
@@ -86,9 +106,14 @@ impl Airlock {
         }
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Sends a signal, by its name for `kill`.
     pub async fn signal(&self, name: &str) {
-        let id = self.child.id().expect("it runs").to_string();
+        let id = self.id().to_string();
         let done = Command::new("kill").args([&format!("-{name}"), &id]).status().await.unwrap();
         assert!(done.success());
     }

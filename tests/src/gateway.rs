@@ -59,6 +59,8 @@ impl TestGateway {
             adaptors: Some(target_dir().join("adaptors")),
             ..Settings::default()
         };
+        settings.compile.program = Some(super::binary_path());
+        settings.compile.cache = Some(target_dir().join("test-cache"));
         settings.sandbox.slots = 8;
         GatewayBuilder {
             endpoints: Vec::new(),
@@ -262,6 +264,8 @@ impl GatewayBuilder {
     pub async fn try_start(mut self) -> Result<TestGateway, String> {
         let folder = self.write();
         let store = Store::open(&self.settings.data).await.map_err(|e| e.to_string())?;
+        // One key for all tests, so that what one has compiled the next one finds.
+        std::fs::write(self.settings.data.join("adaptor-cache.key"), "5".repeat(64)).unwrap();
         let key = store.create_key("test").await.unwrap().secret;
         let ledger = Recorder::default();
         let gateway = Gateway::assemble(self.settings, &self.env, &store, Arc::new(ledger.clone()))

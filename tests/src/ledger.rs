@@ -10,18 +10,21 @@ use tokio::sync::watch;
 pub struct Recorder {
     records: Arc<Mutex<Vec<Record>>>,
     count: Arc<watch::Sender<usize>>,
+    panics_at: Arc<Mutex<Option<String>>>,
 }
 
 impl Default for Recorder {
     fn default() -> Self {
-        Self { records: Arc::default(), count: Arc::new(watch::Sender::new(0)) }
+        Self { records: Arc::default(), count: Arc::new(watch::Sender::new(0)), panics_at: Arc::default() }
     }
 }
 
 impl Ledger for Recorder {
     fn settle(&self, record: Record) {
+        let panics = self.panics_at.lock().unwrap().as_deref() == Some(&*record.request_id);
         self.records.lock().unwrap().push(record);
         self.count.send_modify(|n| *n += 1);
+        assert!(!panics, "the ledger was told to panic");
     }
 }
 
@@ -31,6 +34,11 @@ impl Recorder {
         let mut count = self.count.subscribe();
         super::within(count.wait_for(|have| *have >= n)).await.unwrap();
         self.records.lock().unwrap()[n - 1].clone()
+    }
+
+    /// Panics, as nothing in the gateway should, when the request with this id settles.
+    pub fn panic_at(&self, request_id: &str) {
+        *self.panics_at.lock().unwrap() = Some(request_id.to_owned());
     }
 
     /// The only record.

@@ -38,7 +38,8 @@ impl Authority {
         self.file.path()
     }
 
-    pub(crate) fn acceptor(&self, protocols: &[&str]) -> TlsAcceptor {
+    /// Accepts connections for `localhost` with a certificate of this authority.
+    pub fn acceptor(&self, protocols: &[&str]) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();

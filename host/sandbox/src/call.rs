@@ -1,12 +1,6 @@
 //! One call: a slot, a fresh store and instance, budgets, and the reply.
 
-use std::{
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
@@ -19,9 +13,11 @@ use wasmtime_wasi_http::WasiHttpCtx;
 
 use crate::{
     Adaptor, Budgets, Fault, Sandbox,
-    egress::{Egress, Grant, UpstreamResponse},
-    host::{Hooks, LogSink, Tags},
-    limits::{CpuClock, MemoryLimiter},
+    counted::Counted,
+    egress::{Egress, Grant, MAX_FIELDS, UpstreamResponse},
+    host::{self, CoarseClock, Hooks, LogSink, Tags},
+    lane::{Pace, Running, Work},
+    limits::{CpuClock, Exceeded, MemoryLimiter},
 };
 
 /// What belongs to one call, and goes with it.
@@ -51,15 +47,22 @@ impl CallState {
 }
 
 /// What a call is for and may use.
-pub(crate) struct CallPlan<'a> {
-    pub(crate) adaptor: &'a Adaptor,
-    pub(crate) grant: &'a Arc<Grant>,
-    pub(crate) budgets: &'a Budgets,
-    pub(crate) egress: &'a Egress,
+pub(crate) struct CallPlan {
+    pub(crate) adaptor: Arc<Adaptor>,
+    pub(crate) grant: Arc<Grant>,
+    pub(crate) budgets: Arc<Budgets>,
+    pub(crate) egress: Egress,
     /// The endpoint's slug or the cluster's name.
-    pub(crate) subject: &'a Arc<str>,
-    pub(crate) request_id: &'a Arc<str>,
+    pub(crate) subject: Arc<str>,
+    pub(crate) request_id: Arc<str>,
     pub(crate) task_body: Bytes,
+    pub(crate) pace: Arc<Pace>,
+}
+
+/// A place in the sandbox for one call: one of the pool's, one of the tenant's.
+pub(crate) struct Slot {
+    _pools: OwnedSemaphorePermit,
+    _tenants: OwnedSemaphorePermit,
 }
 
 /// An instance with its store and slot. Dropping it at any moment ends the guest.
@@ -67,39 +70,60 @@ pub(crate) struct Live {
     // The store goes before the slot: a slot must not look free while its memory is in use.
     store: Store<CallState>,
     instance: Instance,
+    pacing: Pacing,
+    _slot: Slot,
+}
+
+/// How the guest's time is measured and limited.
+#[derive(Clone)]
+struct Pacing {
     clock: CpuClock,
-    budgets: Budgets,
-    _slot: OwnedSemaphorePermit,
+    pace: Arc<Pace>,
+    wall: Duration,
+}
+
+impl Pacing {
+    /// Runs a guest where it belongs, within its wall time.
+    async fn run<T: Send + 'static>(&self, sandbox: &Sandbox, work: Work<T>) -> Result<T, Fault> {
+        let running = Running::start(work, &self.clock, &self.pace, &sandbox.0.slow_lane);
+        tokio::time::timeout(self.wall, running).await.unwrap_or(Err(Fault::Timeout))
+    }
+}
+
+impl Sandbox {
+    /// Takes a slot, makes an instance and lets `f` call it, all within the call's budgets: a start function
+    /// is guest code too.
+    pub(crate) async fn call<T, F, Fut>(&self, plan: CallPlan, f: F) -> Result<(Live, T), Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(Live) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<(Live, T), Fault>> + Send,
+    {
+        if plan.pace.is_slow() {
+            self.check_slow_calls()?;
+        }
+        let tenants = plan.grant.tenant().instance()?;
+        let slot = Slot { _pools: self.slot()?, _tenants: tenants };
+        let pacing = Pacing { clock: CpuClock::new(), pace: Arc::clone(&plan.pace), wall: plan.budgets.wall };
+        let (sandbox, own) = (self.clone(), pacing.clone());
+        let work = async move { f(Live::start(&sandbox, &plan, own, slot).await?).await };
+        pacing.run(self, Box::pin(work)).await
+    }
 }
 
 impl Live {
-    /// Instantiates, under the same budgets as the call itself: a start function is guest code too.
-    pub(crate) async fn start(sandbox: &Sandbox, plan: CallPlan<'_>) -> Result<Self, Fault> {
-        let slot = sandbox.slot()?;
-        let clock = CpuClock::new();
-        let budgets = plan.budgets.clone();
-        let mut store = new_store(sandbox, &plan, &clock);
-        let instance = {
-            let run = pin!(plan.adaptor.pre.instantiate_async(&mut store));
-            match tokio::time::timeout(budgets.wall, clock.measure(run)).await {
-                Ok(done) => done.map_err(|e| sandbox.fault(&e))?,
-                Err(_) => return Err(Fault::Timeout),
-            }
-        };
-        Ok(Self { store, instance, clock, budgets, _slot: slot })
+    async fn start(sandbox: &Sandbox, plan: &CallPlan, pacing: Pacing, slot: Slot) -> Result<Self, Fault> {
+        let mut store = new_store(sandbox, plan, &pacing.clock);
+        let instance = plan.adaptor.pre.instantiate_async(&mut store).await.map_err(|e| sandbox.fault(&e))?;
+        Ok(Self { store, instance, pacing, _slot: slot })
     }
 
-    /// Runs one exported function, under the call's budgets.
-    pub(crate) async fn call<T>(
+    /// Runs one exported function.
+    pub(crate) async fn export<T>(
         &mut self,
         f: impl AsyncFnOnce(&mut Store<CallState>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<T, Fault> {
-        let sandbox = self.store.data().sandbox.clone();
-        let run = pin!(f(&mut self.store, &self.instance));
-        match tokio::time::timeout(self.budgets.wall, self.clock.measure(run)).await {
-            Ok(done) => done.map_err(|e| sandbox.fault(&e)),
-            Err(_) => Err(Fault::Timeout),
-        }
+        f(&mut self.store, &self.instance).await.map_err(|e| self.store.data().sandbox.fault(&e))
     }
 
     /// Takes a response out of the store, so that it outlives the instance.
@@ -117,12 +141,14 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        self.store.data().log.finish();
+        let state = self.store.data_mut();
+        state.log.finish();
+        host::abort_unfinished(&mut state.table);
     }
 }
 
-fn new_store(sandbox: &Sandbox, plan: &CallPlan<'_>, clock: &CpuClock) -> Store<CallState> {
-    let budgets = plan.budgets;
+fn new_store(sandbox: &Sandbox, plan: &CallPlan, clock: &CpuClock) -> Store<CallState> {
+    let budgets = &plan.budgets;
     let mut store = Store::new(&sandbox.0.engine, new_state(sandbox, plan));
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(budgets.hostcall_bytes);
@@ -130,8 +156,17 @@ fn new_store(sandbox: &Sandbox, plan: &CallPlan<'_>, clock: &CpuClock) -> Store<
     store.set_epoch_deadline(1);
     let (clock, limit) = (clock.clone(), budgets.cpu);
     store.epoch_deadline_callback(move |_| {
-        if clock.used() > limit {
-            return Err(crate::limits::Exceeded::Cpu.into());
+        let (burst, is_slow) = (clock.burst(), clock.in_slow_lane());
+        // On a worker a burst may hold time that the thread was set aside for; it is not charged before it is over.
+        let charged = if is_slow { burst } else { Duration::ZERO };
+        if clock.used().saturating_add(charged) > limit {
+            return Err(Exceeded::Cpu.into());
+        }
+        if !is_slow {
+            if !clock.overruns() {
+                return Ok(UpdateDeadline::Continue(1));
+            }
+            clock.set_overran();
         }
         // Not `Yield`: tokio would run the same task again at once, from its LIFO slot.
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
@@ -139,20 +174,25 @@ fn new_store(sandbox: &Sandbox, plan: &CallPlan<'_>, clock: &CpuClock) -> Store<
     store
 }
 
-fn new_state(sandbox: &Sandbox, plan: &CallPlan<'_>) -> CallState {
-    let budgets = plan.budgets;
+fn new_state(sandbox: &Sandbox, plan: &CallPlan) -> CallState {
+    let budgets = &plan.budgets;
     let mut table = ResourceTable::new();
     table.set_max_capacity(budgets.resources);
     let mut http = WasiHttpCtx::new();
-    http.set_field_size_limit(64 << 10);
+    http.set_field_size_limit(MAX_FIELDS);
     let tags = Tags {
-        request: Arc::clone(plan.request_id),
-        endpoint: Arc::clone(plan.subject),
-        tenant: Arc::clone(plan.grant.tenant()),
+        request: Arc::clone(&plan.request_id),
+        endpoint: Arc::clone(&plan.subject),
+        tenant: Arc::clone(plan.grant.tenant().name()),
     };
     let log = LogSink::new(tags, budgets.log_bytes);
-    let wasi =
-        WasiCtxBuilder::new().stdout(log.clone()).stderr(log.clone()).max_random_size(64 << 10).build();
+    let wasi = WasiCtxBuilder::new()
+        .stdout(log.clone())
+        .stderr(log.clone())
+        .max_random_size(64 << 10)
+        .monotonic_clock(CoarseClock::new())
+        .wall_clock(CoarseClock::new())
+        .build();
     CallState {
         wasi,
         limiter: MemoryLimiter::new(budgets),
@@ -160,7 +200,7 @@ fn new_state(sandbox: &Sandbox, plan: &CallPlan<'_>) -> CallState {
         table,
         hooks: Hooks {
             egress: plan.egress.clone(),
-            grant: Arc::clone(plan.grant),
+            grant: Arc::clone(&plan.grant),
             calls_left: budgets.outbound_calls,
             call_limit: budgets.outbound_calls,
         },
@@ -171,49 +211,39 @@ fn new_state(sandbox: &Sandbox, plan: &CallPlan<'_>) -> CallState {
     }
 }
 
-/// Counts the stores that exist.
-struct Counted(Arc<AtomicUsize>);
-
-impl Counted {
-    fn new(live: &Arc<AtomicUsize>) -> Self {
-        live.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(live))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 /// Events that a guest makes. The guest lives in here: dropping this ends it.
 pub struct EventStream {
-    pub(crate) live: Live,
+    /// Away while it computes; gone after a fault.
+    pub(crate) live: Option<Live>,
     pub(crate) adaptor: Arc<Adaptor>,
     pub(crate) handle: ResourceAny,
 }
 
 impl EventStream {
-    /// The payload of the next event: one JSON object, on one line. `None` at the end. After an error the
-    /// stream is over.
+    /// The payload of the next event: one JSON object, on one line. `None` at the end. After an error, or where
+    /// this was dropped before it was done, the stream is over.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+        let Some(mut live) = self.live.take() else { return Ok(None) };
         let (adaptor, handle) = (Arc::clone(&self.adaptor), self.handle);
-        let Some(exports) = &adaptor.endpoint else {
-            return Err(Fault::BadOutput("the adaptor exports no endpoint".into()));
-        };
-        let next = self
-            .live
-            .call(async move |store, instance| {
+        let (sandbox, pacing) = (live.store.data().sandbox.clone(), live.pacing.clone());
+        let work = async move {
+            let exports = adaptor.endpoint()?;
+            let next = live.export(async |store, instance| {
                 let replies = exports.replies.load(&mut *store, instance)?;
                 replies.event_stream().call_next(&mut *store, handle).await
-            })
-            .await?;
+            });
+            let next = next.await?;
+            Ok((live, next))
+        };
+        let (live, next) = pacing.run(&sandbox, Box::pin(work)).await?;
         match next {
             Ok(Some(payload)) if has_line_break(&payload) => {
                 Err(Fault::BadOutput("an event's payload holds a line break".into()))
             }
-            Ok(payload) => Ok(payload.map(Bytes::from)),
+            Ok(payload) => {
+                self.live = Some(live);
+                Ok(payload.map(Bytes::from))
+            }
             Err(error) => Err(Fault::Reported(error.into())),
         }
     }

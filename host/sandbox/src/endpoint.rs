@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::{
-    Adaptor, AdaptorError, Budgets, Egress, EventStream, Fault, Grant, Sandbox, UpstreamResponse,
+    Adaptor, AdaptorError, Budgets, Egress, EventStream, Fault, Grant, Pace, Sandbox, UpstreamResponse,
     bindings::{
         airlock::adaptor::common,
         exports::airlock::adaptor::{cluster, replies::Reply},
@@ -109,31 +109,39 @@ pub struct Endpoint {
     /// What it may reach.
     pub grant: Arc<Grant>,
     /// What it may use.
-    pub budgets: Budgets,
+    pub budgets: Arc<Budgets>,
+    /// How quick it has been.
+    pub pace: Arc<Pace>,
 }
 
 impl Endpoint {
     /// Asks the adaptor to check the endpoint's configuration. It cannot call out meanwhile.
-    pub async fn validate(&self, egress: &Egress) -> Result<(), Fault> {
-        let budgets = Budgets { outbound_calls: 0, ..self.budgets.clone() };
-        let id: Arc<str> = "validate".into();
-        let plan = self.plan(egress, &id, &budgets, Bytes::new());
-        let mut live = Live::start(&self.sandbox, plan).await?;
-        let exports = self.exports()?;
-        let info = self.contract_info();
-        live.call(async |store, instance| {
-            let guest = exports.endpoint.load(&mut *store, instance)?;
-            guest.call_validate(&mut *store, info).await
-        })
-        .await?
-        .map_err(|error| Fault::Reported(error.into()))
+    pub async fn validate(self: &Arc<Self>, egress: &Egress) -> Result<(), Fault> {
+        let mut plan = self.plan(egress, "validate".into(), Bytes::new());
+        plan.budgets = Arc::new(Budgets { outbound_calls: 0, ..Budgets::clone(&self.budgets) });
+        let this = Arc::clone(self);
+        let checked = self.sandbox.call(plan, async move |mut live| {
+            let (exports, info) = (this.adaptor.endpoint()?, this.contract_info());
+            let checked = live.export(async |store, instance| {
+                let guest = exports.endpoint.load(&mut *store, instance)?;
+                guest.call_validate(&mut *store, info).await
+            });
+            let checked = checked.await?;
+            Ok((live, checked))
+        });
+        checked.await?.1.map_err(|error| Fault::Reported(error.into()))
     }
 
     /// Runs a task in a fresh instance.
-    pub async fn run(&self, egress: &Egress, task: &Task) -> Result<Answer, Fault> {
-        let plan = self.plan(egress, &task.id, &self.budgets, task.body.clone());
-        let mut live = Live::start(&self.sandbox, plan).await?;
-        match self.submit(&mut live, task).await? {
+    pub async fn run(self: &Arc<Self>, egress: &Egress, task: &Arc<Task>) -> Result<Answer, Fault> {
+        let plan = self.plan(egress, Arc::clone(&task.id), task.body.clone());
+        let (this, own_task) = (Arc::clone(self), Arc::clone(task));
+        let replied = self.sandbox.call(plan, async move |mut live| {
+            let reply = this.submit(&mut live, &own_task).await?;
+            Ok((live, reply))
+        });
+        let (mut live, reply) = replied.await?;
+        match reply {
             Reply::Forward(request) => {
                 drop(live); // before the backend is contacted
                 let request = outbound(request, &task.body)?;
@@ -147,13 +155,13 @@ impl Endpoint {
             Reply::Body(body) => Ok(Answer::Body(body.into())),
             Reply::Events(handle) => {
                 let adaptor = Arc::clone(&self.adaptor);
-                Ok(Answer::Events(Box::new(EventStream { live, adaptor, handle })))
+                Ok(Answer::Events(Box::new(EventStream { live: Some(live), adaptor, handle })))
             }
         }
     }
 
     async fn submit(&self, live: &mut Live, task: &Task) -> Result<Reply, Fault> {
-        let exports = self.exports()?;
+        let exports = self.adaptor.endpoint()?;
         let info = self.contract_info();
         let groups: Vec<&str> = task.user.iter().flat_map(|u| &u.groups).map(String::as_str).collect();
         let task = common::Task {
@@ -164,40 +172,27 @@ impl Endpoint {
             user: task.user.as_ref().map(|user| contract_user(user, &groups)),
             body: &task.body,
         };
-        live.call(async |store, instance| {
+        let reply = live.export(async |store, instance| {
             let guest = exports.endpoint.load(&mut *store, instance)?;
             if task.stream {
                 guest.call_submit_streaming_task(&mut *store, info, task).await
             } else {
                 guest.call_submit_task(&mut *store, info, task).await
             }
-        })
-        .await?
-        .map_err(|error| Fault::Reported(error.into()))
+        });
+        reply.await?.map_err(|error| Fault::Reported(error.into()))
     }
 
-    fn exports(&self) -> Result<&crate::loader::EndpointExports, Fault> {
-        self.adaptor
-            .endpoint
-            .as_ref()
-            .ok_or_else(|| Fault::BadOutput(format!("`{}` is no endpoint adaptor", self.adaptor.name())))
-    }
-
-    fn plan<'a>(
-        &'a self,
-        egress: &'a Egress,
-        request_id: &'a Arc<str>,
-        budgets: &'a Budgets,
-        task_body: Bytes,
-    ) -> CallPlan<'a> {
+    fn plan(&self, egress: &Egress, request_id: Arc<str>, task_body: Bytes) -> CallPlan {
         CallPlan {
-            adaptor: &self.adaptor,
-            grant: &self.grant,
-            budgets,
-            egress,
-            subject: &self.info.slug,
+            adaptor: Arc::clone(&self.adaptor),
+            grant: Arc::clone(&self.grant),
+            budgets: Arc::clone(&self.budgets),
+            egress: egress.clone(),
+            subject: Arc::clone(&self.info.slug),
             request_id,
             task_body,
+            pace: Arc::clone(&self.pace),
         }
     }
 
@@ -239,54 +234,62 @@ pub struct Cluster {
     /// What its adaptor may reach.
     pub grant: Arc<Grant>,
     /// What its adaptor may use.
-    pub budgets: Budgets,
+    pub budgets: Arc<Budgets>,
+    /// How quick it has been.
+    pub pace: Arc<Pace>,
 }
 
 impl Cluster {
     /// Whether the component's functions have the types of the contract. Loading looks at names alone: types
     /// can be compared on an instance only. Endpoints learn the same when they are validated.
-    pub async fn validate(&self, egress: &Egress) -> Result<(), Fault> {
-        let id: Arc<str> = "validate".into();
-        let mut live = Live::start(&self.sandbox, self.plan(egress, &id)).await?;
-        let indices = self.indices()?;
-        live.call(async |store, instance| indices.load(&mut *store, instance).map(drop)).await
+    pub async fn validate(self: &Arc<Self>, egress: &Egress) -> Result<(), Fault> {
+        let this = Arc::clone(self);
+        let checked = self.sandbox.call(self.plan(egress, "validate".into()), async move |mut live| {
+            let indices = this.adaptor.cluster()?;
+            live.export(async |store, instance| indices.load(&mut *store, instance).map(drop)).await?;
+            Ok((live, ()))
+        });
+        checked.await.map(drop)
     }
 
     /// Asks what the cluster is running.
     pub async fn get_jobs(
-        &self,
+        self: &Arc<Self>,
         egress: &Egress,
         request_id: &Arc<str>,
         user: Option<&User>,
     ) -> Result<Jobs, Fault> {
-        let mut live = Live::start(&self.sandbox, self.plan(egress, request_id)).await?;
-        let indices = self.indices()?;
+        let (this, user) = (Arc::clone(self), user.cloned());
+        let asked = self.sandbox.call(self.plan(egress, Arc::clone(request_id)), async move |mut live| {
+            let jobs = this.ask(&mut live, user.as_ref()).await?;
+            Ok((live, jobs))
+        });
+        Ok(asked.await?.1)
+    }
+
+    async fn ask(&self, live: &mut Live, user: Option<&User>) -> Result<Jobs, Fault> {
+        let indices = self.adaptor.cluster()?;
         let models: Vec<_> = self.models.iter().map(contract_model).collect();
         let info = cluster::ClusterInfo { name: &self.name, config: &self.config, models: &models };
         let groups: Vec<&str> = user.iter().flat_map(|u| &u.groups).map(String::as_str).collect();
         let user = user.map(|user| contract_user(user, &groups));
-        live.call(async |store, instance| {
+        let jobs = live.export(async |store, instance| {
             let guest = indices.load(&mut *store, instance)?;
             guest.call_get_jobs(&mut *store, info, user).await
-        })
-        .await?
-        .map_err(|error| Fault::Reported(error.into()))
+        });
+        jobs.await?.map_err(|error| Fault::Reported(error.into()))
     }
 
-    fn indices(&self) -> Result<&cluster::GuestIndices, Fault> {
-        let none = || Fault::BadOutput(format!("`{}` is no cluster adaptor", self.adaptor.name()));
-        self.adaptor.cluster.as_ref().ok_or_else(none)
-    }
-
-    fn plan<'a>(&'a self, egress: &'a Egress, request_id: &'a Arc<str>) -> CallPlan<'a> {
+    fn plan(&self, egress: &Egress, request_id: Arc<str>) -> CallPlan {
         CallPlan {
-            adaptor: &self.adaptor,
-            grant: &self.grant,
-            budgets: &self.budgets,
-            egress,
-            subject: &self.name,
+            adaptor: Arc::clone(&self.adaptor),
+            grant: Arc::clone(&self.grant),
+            budgets: Arc::clone(&self.budgets),
+            egress: egress.clone(),
+            subject: Arc::clone(&self.name),
             request_id,
             task_body: Bytes::new(),
+            pace: Arc::clone(&self.pace),
         }
     }
 }

@@ -15,13 +15,21 @@ use wasmtime::{
     WasmBacktraceDetails, component::Linker,
 };
 
-use crate::{Fault, call::CallState, host, host::key_value::KeyValueStore};
+use crate::{
+    CompilerSettings, Fault, call::CallState, compile::Compiler, host, host::key_value::KeyValueStore,
+    lane::SlowLane,
+};
 
 /// How often a running guest is interrupted, to let others run and to check its CPU budget.
-const TICK: Duration = Duration::from_millis(5);
+pub(crate) const TICK: Duration = Duration::from_millis(5);
 
 /// Linear memories that one component may have: one for each link of a chain.
 const MEMORIES_PER_COMPONENT: u32 = 4;
+
+/// Tables and core instances of one component. The pool holds as many for each slot, so that a slot is all that
+/// an instance needs.
+const TABLES_PER_COMPONENT: u32 = 8;
+const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
 
 /// How the sandbox is built.
 #[derive(Debug, Clone)]
@@ -30,12 +38,8 @@ pub struct SandboxSettings {
     pub slots: u32,
     /// Upper bound of any one linear memory, in bytes, whatever a call's budget says.
     pub max_memory_bytes: usize,
-}
-
-impl Default for SandboxSettings {
-    fn default() -> Self {
-        Self { slots: 256, max_memory_bytes: 256 << 20 }
-    }
+    /// Who compiles components.
+    pub compiler: CompilerSettings,
 }
 
 /// Loads and runs adaptors. Cheap to clone; the last clone to go stops the interrupting clock.
@@ -45,8 +49,10 @@ pub struct Sandbox(pub(crate) Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<CallState>,
+    pub(crate) compiler: Compiler,
     pub(crate) key_value: KeyValueStore,
     pub(crate) live: Arc<AtomicUsize>,
+    pub(crate) slow_lane: Arc<SlowLane>,
     slots: Arc<Semaphore>,
     slot_count: usize,
 }
@@ -55,7 +61,8 @@ impl Sandbox {
     /// Reserves the pool. Fails where the address space cannot be had, rather than fall back to an
     /// allocator with other limits.
     pub fn new(settings: &SandboxSettings) -> Result<Self, String> {
-        let engine = Engine::new(&engine_config(settings)).map_err(|e| {
+        let pool = InstanceAllocationStrategy::Pooling(pool_config(settings));
+        let engine = Engine::new(&code_config(pool)).map_err(|e| {
             format!(
                 "the sandbox cannot be set up with {} slots: {e:#}. Each slot reserves address \
                  space: raise the process's limit (ulimit -v) or lower the number of slots",
@@ -64,12 +71,15 @@ impl Sandbox {
         })?;
         let linker = host::linker(&engine).map_err(|e| format!("{e:#}"))?;
         start_clock(&engine)?;
+        let slow_lane = SlowLane::new().map_err(|e| format!("the slow lane's threads did not start: {e}"))?;
         let slot_count = settings.slots as usize;
         Ok(Self(Arc::new(Shared {
+            compiler: Compiler::new(settings.compiler.clone(), &engine),
             engine,
             linker,
             key_value: KeyValueStore::default(),
             live: Arc::default(),
+            slow_lane: Arc::new(slow_lane),
             slots: Arc::new(Semaphore::new(slot_count)),
             slot_count,
         })))
@@ -80,9 +90,25 @@ impl Sandbox {
         self.0.live.load(Ordering::Acquire)
     }
 
+    /// Number of calls whose guests compute for so long that they were moved off their worker's thread.
+    pub fn slow_calls(&self) -> usize {
+        self.0.slow_lane.calls()
+    }
+
+    /// Slow calls leave a quarter of the slots to others: on a busy machine each holds its own for long.
+    pub(crate) fn check_slow_calls(&self) -> Result<(), Fault> {
+        let limit = self.0.slot_count - self.0.slot_count / 4;
+        if self.slow_calls() < limit {
+            return Ok(());
+        }
+        Err(Fault::Overloaded { what: "sandboxes for slow calls", limit })
+    }
+
     /// Takes a slot, or says at once that there is none.
     pub(crate) fn slot(&self) -> Result<OwnedSemaphorePermit, Fault> {
-        Arc::clone(&self.0.slots).try_acquire_owned().map_err(|_| Fault::Overloaded(self.0.slot_count))
+        Arc::clone(&self.0.slots)
+            .try_acquire_owned()
+            .map_err(|_| Fault::Overloaded { what: "sandboxes", limit: self.0.slot_count })
     }
 
     pub(crate) fn fault(&self, error: &wasmtime::Error) -> Fault {
@@ -92,7 +118,8 @@ impl Sandbox {
 
 /// WASI 0.2 on Cranelift, with everything off that adaptors do not need, because it only adds surface. The
 /// async component model, still called experimental in wasmtime 48, is not even compiled in (Cargo.toml).
-fn engine_config(settings: &SandboxSettings) -> Config {
+/// The child that compiles uses it too: code fits engines of the same settings only.
+pub(crate) fn code_config(allocation: InstanceAllocationStrategy) -> Config {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
@@ -113,7 +140,7 @@ fn engine_config(settings: &SandboxSettings) -> Config {
         .async_stack_zeroing(true)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .memory_init_cow(true)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool_config(settings)));
+        .allocation_strategy(allocation);
     config
 }
 
@@ -124,12 +151,12 @@ fn pool_config(settings: &SandboxSettings) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(slots)
         .total_memories(slots.saturating_mul(MEMORIES_PER_COMPONENT))
-        .total_tables(slots.saturating_mul(4))
+        .total_tables(slots.saturating_mul(TABLES_PER_COMPONENT))
         .total_stacks(slots)
-        .total_core_instances(slots.saturating_mul(40))
-        .max_core_instances_per_component(200)
+        .total_core_instances(slots.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
+        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
         .max_memories_per_component(MEMORIES_PER_COMPONENT)
-        .max_tables_per_component(64)
+        .max_tables_per_component(TABLES_PER_COMPONENT)
         .max_memories_per_module(1)
         .max_tables_per_module(2)
         .table_elements(100_000)

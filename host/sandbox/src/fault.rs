@@ -23,9 +23,14 @@ pub enum Fault {
     /// The adaptor said so.
     #[error("the adaptor answered {} {}: {}", .0.status, .0.code, .0.message)]
     Reported(AdaptorError),
-    /// Every slot of the pool is in use.
-    #[error("all {0} sandboxes are in use")]
-    Overloaded(usize),
+    /// All there is of something is in use.
+    #[error("all {limit} {what} are in use")]
+    Overloaded {
+        /// Of what.
+        what: &'static str,
+        /// How many there are.
+        limit: usize,
+    },
     /// The component trapped, or could not be instantiated.
     #[error("the adaptor trapped: {0}")]
     Trap(String),
@@ -50,7 +55,7 @@ impl Fault {
     /// Finds the cause in what wasmtime returns.
     pub(crate) fn from_wasmtime(error: &wasmtime::Error, slots: usize) -> Self {
         if error.is::<PoolConcurrencyLimitError>() {
-            return Self::Overloaded(slots);
+            return Self::Overloaded { what: "sandboxes", limit: slots };
         }
         match error.downcast_ref::<Exceeded>() {
             Some(Exceeded::Cpu) => return Self::CpuLimit,

@@ -7,21 +7,28 @@
 
 mod bindings;
 mod call;
+mod compile;
+mod counted;
 pub mod egress;
 mod endpoint;
 mod engine;
 mod fault;
 mod host;
+mod lane;
 mod limits;
 mod loader;
+mod tenant;
 
 pub use call::EventStream;
+pub use compile::{CacheKey, CacheSettings, CompileLimits, CompilerSettings, ComponentCompiler};
 pub use egress::{
-    ConnectSettings, Connector, Credential, Egress, EgressError, EgressLimits, Grant, Origin, UpstreamBody,
-    UpstreamResponse,
+    AddressPolicy, ConnectSettings, Connector, Credential, Egress, EgressError, EgressLimits, Grant, Origin,
+    Resolve, Resolving, UpstreamBody, UpstreamResponse,
 };
 pub use endpoint::{Answer, Cluster, ClusterModel, Endpoint, EndpointInfo, Job, Jobs, Operation, Task, User};
 pub use engine::{Sandbox, SandboxSettings};
 pub use fault::{AdaptorError, Fault};
+pub use lane::Pace;
 pub use limits::Budgets;
 pub use loader::{Adaptor, CONTRACT_VERSION, LoadError};
+pub use tenant::{Tenant, TenantLimits};

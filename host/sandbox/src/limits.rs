@@ -5,13 +5,15 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use wasmtime::{ResourceLimiter, Result};
+
+use crate::{engine::TICK, lane::BURST};
 
 /// What one call may use. Each limit has its own error code.
 #[derive(Debug, Clone)]
@@ -107,8 +109,21 @@ impl ResourceLimiter for MemoryLimiter {
     }
 }
 
-/// CPU time of one guest: the time spent inside polls of its future. Waiting for a backend does not
-/// count, yielding to neighbours neither.
+/// What a poll on a worker is counted for at most: a burst, and the ticks at which that is suspected and known.
+const MAX_WORKER_POLL_NS: u64 = (BURST.as_nanos() + 2 * TICK.as_nanos()) as u64;
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Of this thread.
+fn processor_time() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    nanoseconds(Duration::try_from(time).unwrap_or_default())
+}
+
+/// CPU time of one guest: the time spent inside polls of its future. Waiting for a backend does not count,
+/// yielding to neighbours neither.
 #[derive(Clone)]
 pub(crate) struct CpuClock(Arc<Times>);
 
@@ -116,6 +131,12 @@ struct Times {
     base: Instant,
     used_ns: AtomicU64,
     started_ns: AtomicU64,
+    /// In the slow lane the system takes the thread away at any moment, so processor time is read there. It
+    /// costs a system call; workers, which go first, read the cheaper clock.
+    slow_lane: AtomicBool,
+    overran: AtomicBool,
+    /// Processor time of the worker's thread when a tick found the guest at work for a burst; 0 before that.
+    suspected_ns: AtomicU64,
 }
 
 impl CpuClock {
@@ -124,41 +145,73 @@ impl CpuClock {
             base: Instant::now(),
             used_ns: AtomicU64::new(0),
             started_ns: AtomicU64::new(0),
+            slow_lane: AtomicBool::new(false),
+            overran: AtomicBool::new(false),
+            suspected_ns: AtomicU64::new(0),
         }))
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.0.base.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        if self.in_slow_lane() { processor_time() } else { nanoseconds(self.0.base.elapsed()) }
     }
 
-    /// Time used so far, with the poll that is going on. Called from within that poll.
+    /// Asked at a tick, on a worker: whether the guest computes for longer than a burst. The cheap clock also runs
+    /// while the thread is set aside, so the first tick only suspects; the next one knows by processor time.
+    pub(crate) fn overruns(&self) -> bool {
+        if self.burst() < BURST {
+            return false;
+        }
+        let now = processor_time();
+        match self.0.suspected_ns.load(Ordering::Relaxed) {
+            0 => {
+                self.0.suspected_ns.store(now.max(1), Ordering::Relaxed);
+                false
+            }
+            since => Duration::from_nanos(now.saturating_sub(since)) >= BURST,
+        }
+    }
+
+    /// Time used in polls that are over.
     pub(crate) fn used(&self) -> Duration {
-        let current = self.now().saturating_sub(self.0.started_ns.load(Ordering::Relaxed));
-        Duration::from_nanos(self.0.used_ns.load(Ordering::Relaxed).saturating_add(current))
+        Duration::from_nanos(self.0.used_ns.load(Ordering::Relaxed))
     }
 
-    /// Counts the polls of `future`.
-    pub(crate) fn measure<F: Future>(&self, future: F) -> Measured<F> {
-        Measured { future, clock: self.clone() }
+    /// Time used by the poll that is going on. Called from within it.
+    pub(crate) fn burst(&self) -> Duration {
+        Duration::from_nanos(self.now().saturating_sub(self.0.started_ns.load(Ordering::Relaxed)))
     }
-}
 
-/// A future whose polls are timed.
-pub(crate) struct Measured<F> {
-    future: F,
-    clock: CpuClock,
-}
+    /// Where the next poll will be.
+    pub(crate) fn set_slow_lane(&self, slow: bool) {
+        self.0.slow_lane.store(slow, Ordering::Relaxed);
+    }
 
-impl<F: Future + Unpin> Future for Measured<F> {
-    type Output = F::Output;
+    pub(crate) fn in_slow_lane(&self) -> bool {
+        self.0.slow_lane.load(Ordering::Relaxed)
+    }
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.get_mut();
-        let start = this.clock.now();
-        this.clock.0.started_ns.store(start, Ordering::Relaxed);
-        let done = Pin::new(&mut this.future).poll(cx);
-        let spent = this.clock.now().saturating_sub(start);
-        this.clock.0.used_ns.fetch_add(spent, Ordering::Relaxed);
+    /// The guest gave way because it had computed for too long.
+    pub(crate) fn set_overran(&self) {
+        self.0.overran.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it did since this was asked last.
+    pub(crate) fn take_overran(&self) -> bool {
+        self.0.overran.load(Ordering::Relaxed) && self.0.overran.swap(false, Ordering::Relaxed)
+    }
+
+    /// Polls and counts.
+    pub(crate) fn poll<F: Future + Unpin>(&self, future: &mut F, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let start = self.now();
+        self.0.started_ns.store(start, Ordering::Relaxed);
+        self.0.suspected_ns.store(0, Ordering::Relaxed);
+        let done = Pin::new(future).poll(cx);
+        let mut spent = self.now().saturating_sub(start);
+        if !self.in_slow_lane() {
+            // More than this, and the thread was set aside meanwhile: the guest would have been moved.
+            spent = spent.min(MAX_WORKER_POLL_NS);
+        }
+        self.0.used_ns.fetch_add(spent, Ordering::Relaxed);
         done
     }
 }

@@ -9,7 +9,7 @@ use wasmtime::{
     component::{Component, InstancePre},
 };
 
-use crate::{bindings::exports::airlock::adaptor as exported, call::CallState, engine::Sandbox};
+use crate::{Fault, bindings::exports::airlock::adaptor as exported, call::CallState, engine::Sandbox};
 
 /// The contract's version that this host speaks. A component built for the same 0.x is accepted.
 pub const CONTRACT_VERSION: &str = "0.1.0";
@@ -21,8 +21,8 @@ pub struct Adaptor {
     digest: String,
     size: usize,
     pub(crate) pre: InstancePre<CallState>,
-    pub(crate) endpoint: Option<EndpointExports>,
-    pub(crate) cluster: Option<exported::cluster::GuestIndices>,
+    endpoint: Option<EndpointExports>,
+    cluster: Option<exported::cluster::GuestIndices>,
     batch: bool,
 }
 
@@ -47,9 +47,26 @@ pub enum LoadError {
     /// Machine code.
     #[error("this file is precompiled; load the .wasm it was made from")]
     Precompiled,
-    /// Broken, truncated, or using a proposal that is switched off.
+    /// Larger than is compiled.
+    #[error("this file is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// Broken, truncated, or over a limit of the engine.
     #[error("this component is not valid: {0}")]
     Invalid(String),
+    /// Valid, with a proposal that is switched off.
+    #[error(
+        "this component needs the WebAssembly proposal `{0}`, which adaptors do not get: build it without"
+    )]
+    Proposal(String),
+    /// Compiling it takes too much.
+    #[error("this component takes more than {0}: make it smaller")]
+    CompileLimit(String),
+    /// Nothing that the component is to blame for.
+    #[error("the compiler failed: {0}")]
+    Compiler(String),
     /// An import that adaptors do not get.
     #[error("the component imports `{name}`: {why}")]
     Import {
@@ -99,6 +116,18 @@ impl Adaptor {
         self.size
     }
 
+    pub(crate) fn endpoint(&self) -> Result<&EndpointExports, Fault> {
+        self.endpoint
+            .as_ref()
+            .ok_or_else(|| Fault::BadOutput(format!("`{}` is no endpoint adaptor", self.name)))
+    }
+
+    pub(crate) fn cluster(&self) -> Result<&exported::cluster::GuestIndices, Fault> {
+        self.cluster
+            .as_ref()
+            .ok_or_else(|| Fault::BadOutput(format!("`{}` is no cluster adaptor", self.name)))
+    }
+
     /// Whether it runs tasks.
     pub fn is_endpoint(&self) -> bool {
         self.endpoint.is_some()
@@ -122,13 +151,13 @@ impl fmt::Debug for Adaptor {
 }
 
 impl Sandbox {
-    /// Compiles and checks a component. Takes CPU time in proportion to its size: 0.1 s for a Rust
-    /// guest, many seconds for a Python one.
-    pub fn load(&self, name: &str, bytes: &[u8]) -> Result<Adaptor, LoadError> {
+    /// Compiles and checks a component. Takes CPU time in proportion to its size, in a child process: 0.1 s
+    /// for a Rust guest, many seconds for a Python one. One that was compiled before is there at once.
+    pub async fn load(&self, name: &str, bytes: &[u8]) -> Result<Adaptor, LoadError> {
         check_kind(bytes)?;
         let engine = &self.0.engine;
-        let component =
-            Component::from_binary(engine, bytes).map_err(|e| LoadError::Invalid(first_line(&e)))?;
+        let digest = hex::encode(Sha256::digest(bytes));
+        let component = self.0.compiler.component(engine, &digest, bytes).await?;
         let exports = check_names(engine, &component)?;
         let pre = self
             .0
@@ -140,7 +169,7 @@ impl Sandbox {
         }
         Ok(Adaptor {
             name: name.into(),
-            digest: hex::encode(Sha256::digest(bytes)),
+            digest,
             size: bytes.len(),
             endpoint: exports.endpoint.then(|| endpoint_exports(&pre)).transpose()?,
             cluster: exports
@@ -240,9 +269,4 @@ fn check_import(name: &str) -> Result<(), LoadError> {
         }
         _ => refuse("adaptors get the interfaces in wit/worlds.wit and no others"),
     }
-}
-
-/// Parser errors continue with an offset and a cause; both fit a line.
-fn first_line(error: &wasmtime::Error) -> String {
-    format!("{error:#}").lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }

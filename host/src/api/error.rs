@@ -54,6 +54,7 @@ pub enum ErrorKind {
     AdaptorMemoryLimit,
     AdaptorCpuLimit,
     AdaptorTimeout,
+    AnswerTimeout,
     Overloaded,
     Internal,
 }
@@ -76,7 +77,7 @@ const SERVER: &str = "server_error";
 
 impl ErrorKind {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::MissingKey,
         Self::InvalidKey,
         Self::InvalidJson,
@@ -105,6 +106,7 @@ impl ErrorKind {
         Self::AdaptorMemoryLimit,
         Self::AdaptorCpuLimit,
         Self::AdaptorTimeout,
+        Self::AnswerTimeout,
         Self::Overloaded,
         Self::Internal,
     ];
@@ -136,7 +138,7 @@ impl ErrorKind {
             Self::UpstreamUnreachable => row(S::BAD_GATEWAY, SERVER, "upstream_unreachable", "No connection to the backend could be made."),
             Self::UpstreamTimeout => row(S::GATEWAY_TIMEOUT, SERVER, "upstream_timeout", "The backend did not begin to answer in time (`api_request_timeout`), or fell silent within an answer."),
             Self::UpstreamDisconnected => row(S::BAD_GATEWAY, SERVER, "upstream_disconnected", "The connection to the backend broke."),
-            Self::ResponseTooLarge => row(S::BAD_GATEWAY, SERVER, "response_too_large", "The backend's answer is over the limit (`max_answer_bytes`)."),
+            Self::ResponseTooLarge => row(S::BAD_GATEWAY, SERVER, "response_too_large", "The backend's answer is over the limit (`max_answer_bytes`, or `max_stream_bytes` for a stream)."),
             Self::OutboundCallLimit => row(S::BAD_GATEWAY, SERVER, "outbound_call_limit", "The adaptor made too many outbound calls for one request."),
             Self::EgressDenied => row(S::BAD_GATEWAY, SERVER, "egress_denied", "The adaptor tried to reach an address that its endpoint does not grant."),
             Self::AdaptorReported => row(S::BAD_GATEWAY, SERVER, "adaptor_error", "The adaptor answered with an error of its own: its status, code and message."),
@@ -145,7 +147,8 @@ impl ErrorKind {
             Self::AdaptorMemoryLimit => row(S::BAD_GATEWAY, SERVER, "adaptor_memory_limit", "The adaptor used up its memory (`sandbox.memory_mib`)."),
             Self::AdaptorCpuLimit => row(S::GATEWAY_TIMEOUT, SERVER, "adaptor_cpu_limit", "The adaptor used up its CPU time (`sandbox.cpu_ms`)."),
             Self::AdaptorTimeout => row(S::GATEWAY_TIMEOUT, SERVER, "adaptor_timeout", "The adaptor did not reply in time (`sandbox.wall_seconds`)."),
-            Self::Overloaded => row(S::SERVICE_UNAVAILABLE, SERVER, "overloaded", "Every sandbox is in use (`sandbox.slots`). Try again after `Retry-After`."),
+            Self::AnswerTimeout => row(S::GATEWAY_TIMEOUT, SERVER, "answer_timeout", "The answer was not complete in time (`max_answer_seconds`)."),
+            Self::Overloaded => row(S::SERVICE_UNAVAILABLE, SERVER, "overloaded", "Every sandbox (`sandbox.slots`) or every outbound call (`egress.max_open_calls`) is in use. Try again after `Retry-After`."),
             Self::Internal => row(S::INTERNAL_SERVER_ERROR, SERVER, "internal_error", "A fault of the gateway itself. Please report it with the request id."),
         }
     }
@@ -287,9 +290,9 @@ impl From<RelayError> for ApiError {
             RelayError::Upstream(failure) => failure.into(),
             RelayError::Fault(fault) => fault.into(),
             RelayError::BadAnswer(why) => Self::new(ErrorKind::UpstreamBadResponse, why),
-            RelayError::Truncated => {
-                Self::new(ErrorKind::UpstreamBadResponse, RelayError::Truncated.to_string())
-            }
+            RelayError::Truncated => Self::new(ErrorKind::UpstreamBadResponse, error.to_string()),
+            RelayError::TooLong(_) => Self::new(ErrorKind::AnswerTimeout, error.to_string()),
+            RelayError::TooLarge(_) => Self::new(ErrorKind::ResponseTooLarge, error.to_string()),
         }
     }
 }
@@ -324,7 +327,7 @@ impl From<Fault> for ApiError {
         let detail = fault.to_string();
         match fault {
             Fault::Reported(error) => reported(error),
-            Fault::Overloaded(_) => Self::hidden(ErrorKind::Overloaded, detail),
+            Fault::Overloaded { .. } => Self::hidden(ErrorKind::Overloaded, detail),
             Fault::Trap(_) => Self::hidden(ErrorKind::AdaptorTrap, detail),
             Fault::CpuLimit => Self::hidden(ErrorKind::AdaptorCpuLimit, detail),
             Fault::MemoryLimit => Self::hidden(ErrorKind::AdaptorMemoryLimit, detail),
@@ -337,7 +340,9 @@ impl From<Fault> for ApiError {
                     EgressError::HeadTimeout(_) | EgressError::IdleTimeout(_) => ErrorKind::UpstreamTimeout,
                     EgressError::Disconnected(_) => ErrorKind::UpstreamDisconnected,
                     EgressError::TooLarge(_) => ErrorKind::ResponseTooLarge,
+                    EgressError::Busy(_) => ErrorKind::Overloaded,
                     EgressError::CallLimit(_) => ErrorKind::OutboundCallLimit,
+                    EgressError::RequestTooLarge => ErrorKind::AdaptorBadOutput,
                 };
                 Self::new(kind, detail)
             }
@@ -391,7 +396,8 @@ mod tests {
 
     #[test]
     fn every_429_and_503_says_when_to_try_again_within_two_minutes() {
-        for error in [ApiError::from(failure(429)), ApiError::from(Fault::Overloaded(1))] {
+        for error in [ApiError::from(failure(429)), ApiError::from(Fault::Overloaded { what: "x", limit: 1 })]
+        {
             let response = error.into_response();
             let wait: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
             assert!((1..=120).contains(&wait));

@@ -4,7 +4,11 @@ mod edge;
 pub mod error;
 mod extract;
 mod health;
+mod metrics;
 mod openai;
 mod router;
 
+/// For the fuzzer, which has no HTTP in front of it.
+#[doc(hidden)]
+pub use openai::ParsedRequest;
 pub use router::router;

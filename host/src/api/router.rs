@@ -16,13 +16,16 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::{
     edge,
     error::{ApiError, ErrorKind},
-    extract, health, openai,
+    extract, health, metrics, openai,
 };
 use crate::gateway::Worker;
 
 /// The whole surface, for one worker.
 pub fn router(worker: Worker) -> Router {
     let mut router = Router::new().route("/health", get(health::health)).route("/ready", get(health::ready));
+    if worker.gateway().settings().metrics {
+        router = router.route("/metrics", get(metrics::metrics));
+    }
     // FIRST's clients come to `/resource_server`, OpenAI's to `/v1`.
     for root in ["", "/resource_server"] {
         for scope in ["", "/{cluster}/{framework}"] {

@@ -8,7 +8,8 @@ use std::{
 };
 
 use airlock_sandbox::{
-    Adaptor, Budgets, Cluster, ClusterModel, Egress, Endpoint, EndpointInfo, Fault, Grant, Operation, Sandbox,
+    Adaptor, AddressPolicy, Budgets, Cluster, ClusterModel, Egress, Endpoint, EndpointInfo, Fault, Grant,
+    LoadError, Operation, Sandbox, Tenant,
 };
 use serde_json::{Map, Value};
 
@@ -34,7 +35,11 @@ pub struct BuildInput<'a> {
     /// Folder of the bundled adaptors.
     pub adaptors_dir: PathBuf,
     /// What each call may use.
-    pub budgets: Budgets,
+    pub budgets: Arc<Budgets>,
+    /// Whose all of this is.
+    pub tenant: Arc<Tenant>,
+    /// Where its calls may go.
+    pub policy: AddressPolicy,
 }
 
 /// Builds a catalog, or says everything that is wrong.
@@ -73,7 +78,7 @@ impl Builder<'_> {
         catalog
     }
 
-    /// Compiles each distinct adaptor once, all cores at work.
+    /// Loads each distinct adaptor once, several at a time.
     async fn load_adaptors(&mut self, fixtures: &Fixtures) {
         let mut wanted: BTreeMap<PathBuf, Place> = BTreeMap::new();
         let uses = fixtures
@@ -90,7 +95,7 @@ impl Builder<'_> {
             .into_iter()
             .map(|(path, place)| {
                 let (sandbox, file) = (self.input.sandbox.clone(), path.clone());
-                let task = tokio::task::spawn_blocking(move || load(&sandbox, &file));
+                let task = tokio::spawn(async move { load(&sandbox, &file).await });
                 (path, place, task)
             })
             .collect();
@@ -137,7 +142,7 @@ impl Builder<'_> {
             );
             return None;
         }
-        let endpoint = Endpoint {
+        let endpoint = Arc::new(Endpoint {
             sandbox: self.input.sandbox.clone(),
             adaptor,
             info: EndpointInfo {
@@ -148,10 +153,11 @@ impl Builder<'_> {
                 config: Value::Object(fixture.config.clone()).to_string(),
             },
             grant: grant?,
-            budgets: self.input.budgets.clone(),
-        };
+            budgets: Arc::clone(&self.input.budgets),
+            pace: Arc::default(),
+        });
         match endpoint.validate(self.input.egress).await {
-            Ok(()) => Some(Backend::Adaptor(Box::new(endpoint))),
+            Ok(()) => Some(Backend::Adaptor(endpoint)),
             Err(fault) => {
                 self.refused(fixture, &fault);
                 None
@@ -173,7 +179,7 @@ impl Builder<'_> {
     }
 
     fn grant(&mut self, config: &Map<String, Value>, places: &ConfigPlaces, who: &str) -> Option<Arc<Grant>> {
-        match grant::of_config(config, places, who, self.input.env) {
+        match grant::of_config(config, places, who, &self.input) {
             Ok(grant) => Some(Arc::new(grant)),
             Err(mistake) => {
                 self.mistakes.push(mistake);
@@ -182,7 +188,7 @@ impl Builder<'_> {
         }
     }
 
-    async fn cluster(&mut self, fixture: &Located<ClusterFixture>, all: &Fixtures) -> Option<Cluster> {
+    async fn cluster(&mut self, fixture: &Located<ClusterFixture>, all: &Fixtures) -> Option<Arc<Cluster>> {
         let adaptor = self.adaptor(&fixture.adaptor)?;
         if !adaptor.is_cluster() {
             self.mistake(
@@ -204,15 +210,16 @@ impl Builder<'_> {
             .collect();
         models.sort_by(|a, b| a.slug.cmp(&b.slug));
         let grant = self.grant(&fixture.config, &fixture.config_places, &fixture.name)?;
-        let cluster = Cluster {
+        let cluster = Arc::new(Cluster {
             sandbox: self.input.sandbox.clone(),
             adaptor,
             name: fixture.name.as_str().into(),
             config: Value::Object(fixture.config.clone()).to_string(),
             models,
             grant,
-            budgets: self.input.budgets.clone(),
-        };
+            budgets: Arc::clone(&self.input.budgets),
+            pace: Arc::default(),
+        });
         if let Err(fault) = cluster.validate(self.input.egress).await {
             self.mistake(
                 &fixture.place,
@@ -225,7 +232,7 @@ impl Builder<'_> {
     }
 }
 
-fn load(sandbox: &Sandbox, file: &std::path::Path) -> Result<Adaptor, (String, String)> {
+async fn load(sandbox: &Sandbox, file: &std::path::Path) -> Result<Adaptor, (String, String)> {
     let bytes = std::fs::read(file).map_err(|e| {
         (
             e.to_string(),
@@ -234,9 +241,14 @@ fn load(sandbox: &Sandbox, file: &std::path::Path) -> Result<Adaptor, (String, S
         )
     })?;
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
-    sandbox
-        .load(&name, &bytes)
-        .map_err(|e| (e.to_string(), "name a component built for airlock:adaptor".to_owned()))
+    sandbox.load(&name, &bytes).await.map_err(|error| {
+        let remedy = match error {
+            LoadError::Compiler(_) => "this is no fault of the component: look at what the compiler says",
+            LoadError::CompileLimit(_) => "make the component smaller, or raise the limits in [compile]",
+            _ => "name a component built for airlock:adaptor",
+        };
+        (error.to_string(), remedy.to_owned())
+    })
 }
 
 fn add_endpoint(

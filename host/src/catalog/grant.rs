@@ -1,15 +1,12 @@
 //! What an adaptor may reach, read from the config of its endpoint or cluster.
 
+use std::sync::Arc;
+
 use airlock_sandbox::{Credential, Grant, Origin};
 use serde_json::{Map, Value};
 
-use crate::{
-    config::Env,
-    fixtures::{ConfigPlaces, Mistake},
-};
-
-/// The tenant that owns what fixtures load.
-const DEFAULT_TENANT: &str = "default";
+use super::BuildInput;
+use crate::fixtures::{ConfigPlaces, Mistake};
 
 /// The origins that `config` names, and the key that `api_key_env_name` names, bound to the origin of
 /// `api_url`, or else of `status_url`. `who` is the endpoint's slug or the cluster's name.
@@ -17,7 +14,7 @@ pub(super) fn of_config(
     config: &Map<String, Value>,
     places: &ConfigPlaces,
     who: &str,
-    env: &Env,
+    input: &BuildInput<'_>,
 ) -> Result<Grant, Mistake> {
     let text = |key: &str| config.get(key).and_then(Value::as_str);
     let mut credentials = Vec::new();
@@ -25,7 +22,7 @@ pub(super) fn of_config(
         let mistake = |message: String, remedy: String| {
             Mistake::new(places.of("api_key_env_name").clone(), message, remedy)
         };
-        let secret = env.get(variable).ok_or_else(|| {
+        let secret = input.env.get(variable).ok_or_else(|| {
             mistake(
                 format!("{who}: the environment variable {variable} is not set"),
                 format!("set it where airlock is started: export {variable}=…"),
@@ -44,7 +41,7 @@ pub(super) fn of_config(
             })?;
         credentials.push(credential);
     }
-    Ok(Grant::new(DEFAULT_TENANT.into(), origins(config), credentials))
+    Ok(Grant::new(Arc::clone(&input.tenant), input.policy.clone(), origins(config), credentials))
 }
 
 /// An endpoint's grant: the origins of its `…_url` settings, and `allowed_hosts`. The fixtures room has

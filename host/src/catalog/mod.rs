@@ -45,7 +45,7 @@ pub struct CatalogEndpoint {
 /// What answers for an endpoint.
 pub enum Backend {
     /// An adaptor in the sandbox.
-    Adaptor(Box<Endpoint>),
+    Adaptor(Arc<Endpoint>),
     /// No adaptor at all: the bench's reference.
     #[cfg(feature = "native-path")]
     Native(crate::routing::native::NativeEndpoint),
@@ -56,7 +56,7 @@ pub struct CatalogCluster {
     /// Frameworks that it has.
     pub frameworks: Vec<String>,
     /// Its adaptor, which reports jobs.
-    pub adaptor: Cluster,
+    pub adaptor: Arc<Cluster>,
 }
 
 /// One public model name in front of several endpoints.

@@ -48,29 +48,31 @@ const FIXTURES: [(&str, &str); 3] = [
 const WRITTEN_ADDRESS: &str = "http://127.0.0.1:8001";
 
 pub(super) async fn run(args: DemoArgs, env: &Env) -> Result<(), Failure> {
-    let quiet = env.get("AIRLOCK_LOG").is_none();
-    let log_env = if quiet { env.clone().with("AIRLOCK_LOG", "warn") } else { env.clone() };
-    let _log = observe::start(&log_env).map_err(Failure::new)?;
-    let listener = serve::bind(args.listen).await?;
-    let stop = serve::stop_signal()?;
-
     let model_key = crate::auth::NewKey::generate().secret;
-    let models_stop = CancellationToken::new();
-    let models = start_models(args.pace, &model_key, &models_stop).await?;
+    let env = env.clone().with(MODEL_KEY_VARIABLE, &model_key);
     let fixtures = args.data.join("fixtures");
-    write_fixtures(&fixtures, models)?;
-
-    say("loading adaptors …");
     let settings = SettingsArgs {
         fixtures: Some(fixtures.clone()),
-        data: Some(args.data.clone()),
+        data: Some(args.data),
         listen: Some(args.listen),
         adaptors: args.adaptors,
         ..SettingsArgs::default()
     };
-    let key = fresh_key(&args.data).await?;
-    let env = env.clone().with(MODEL_KEY_VARIABLE, &model_key);
-    let running = serve::start(settings.load(&env)?, &env, listener, stop).await?;
+    let settings = settings.load(&env)?;
+    let listener = serve::bind(settings.listen).await?;
+    let models_stop = CancellationToken::new();
+    let models = start_models(args.pace, &model_key, &models_stop).await?;
+    serve::give_up(&settings)?;
+
+    let quiet = env.get("AIRLOCK_LOG").is_none();
+    let log_env = if quiet { env.clone().with("AIRLOCK_LOG", "warn") } else { env.clone() };
+    let _log = observe::start(&log_env).map_err(Failure::new)?;
+    let stop = serve::stop_signal()?;
+    write_fixtures(&fixtures, models)?;
+
+    say("loading adaptors …");
+    let key = fresh_key(&settings.data).await?;
+    let running = serve::start(settings, &env, listener, stop).await?;
     print(format_args!("url={}", running.base_url()))?;
     print(format_args!("key={key}"))?;
     print("ready")?;

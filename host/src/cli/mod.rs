@@ -2,6 +2,7 @@
 //! read to standard error.
 
 mod check;
+mod compile;
 mod demo;
 mod keys;
 mod serve;
@@ -10,7 +11,7 @@ use std::{fmt::Display, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Env, Overrides, Settings};
+use crate::config::{Confine, Env, Overrides, Settings};
 
 /// One OpenAI-compatible API in front of every model backend; adaptors are sandboxed WebAssembly components.
 #[derive(Parser)]
@@ -30,6 +31,9 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Make, list and revoke API keys.
     Keys(keys::KeysArgs),
+    /// Compile the component on standard input; what the gateway runs as a child of its own.
+    #[command(hide = true)]
+    Compile(compile::CompileArgs),
 }
 
 /// Where settings come from. Flags win over `AIRLOCK_…` variables, those over the file.
@@ -76,24 +80,41 @@ impl Failure {
     fn new(message: impl Display) -> Self {
         Self(message.to_string())
     }
+
+    /// Of loading: that a file is out of reach may be of the operator's own making.
+    fn to_load(message: impl Display, confine: Confine) -> Self {
+        let mut text = message.to_string();
+        if confine != Confine::Off && text.contains("Permission denied") {
+            text.push_str("\n  the process is confined: name files in other places in process.read_paths");
+        }
+        Self(text)
+    }
 }
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    let command = match cli.command {
+        Command::Compile(args) => return done(compile::run(&args)),
+        command => command,
+    };
     let env = Env::of_process();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Failure::new(error)),
     };
-    let done = runtime.block_on(async {
-        match cli.command {
+    done(runtime.block_on(async {
+        match command {
             Command::Serve(args) => serve::run(args, &env).await,
             Command::Check(args) => check::run(args, &env).await,
             Command::Demo(args) => demo::run(args, &env).await,
             Command::Keys(args) => keys::run(args, &env).await,
+            Command::Compile(args) => compile::run(&args),
         }
-    });
+    }))
+}
+
+fn done(done: Result<(), Failure>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => fail(&failure),

@@ -10,14 +10,15 @@ use crate::{
     config::{Env, Settings},
     gateway::Gateway,
     ledger::LogLedger,
-    observe, server,
+    observe, process, server,
     store::Store,
 };
 
 pub(super) async fn run(args: SettingsArgs, env: &Env) -> Result<(), Failure> {
     let settings = args.load(env)?;
-    let _log = observe::start(env).map_err(Failure::new)?;
     let listener = bind(settings.listen).await?;
+    give_up(&settings)?;
+    let _log = observe::start(env).map_err(Failure::new)?;
     say("loading adaptors …");
     let running = start(settings, env, listener, stop_signal()?).await?;
     print(format_args!("url={}", running.base_url()))?;
@@ -25,6 +26,17 @@ pub(super) async fn run(args: SettingsArgs, env: &Env) -> Result<(), Failure> {
     let count = running.gateway.catalog().endpoints().count();
     say(format_args!("airlock serves {count} endpoint(s) at {}", running.base_url()));
     running.finish().await
+}
+
+/// Gives up what serving does not need, and tells what it could not give up. After the ports are open, as low
+/// ones need a privilege, and before any thread is started, as each has its own.
+pub(super) fn give_up(settings: &Settings) -> Result<(), Failure> {
+    for folder in settings.own_folders() {
+        Store::make_folder(&folder).map_err(Failure::new)?;
+    }
+    let notes = process::prepare(settings).map_err(Failure::new)?;
+    notes.iter().for_each(|note| say(format_args!("warning: {note}")));
+    Ok(())
 }
 
 /// A gateway that serves until its token is cancelled.
@@ -59,8 +71,9 @@ pub(super) async fn start(
 ) -> Result<Running, Failure> {
     let address = listener.local_addr().map_err(Failure::new)?;
     let store = Store::open(&settings.data).await.map_err(Failure::new)?;
-    let gateway =
-        Gateway::assemble(settings, env, &store, Arc::new(LogLedger)).await.map_err(Failure::new)?;
+    let confine = settings.process.confine;
+    let gateway = Gateway::assemble(settings, env, &store, Arc::new(LogLedger)).await;
+    let gateway = gateway.map_err(|error| Failure::to_load(error, confine))?;
     tokio::spawn(gateway.keys().clone().follow(store.clone(), stop.clone()));
     let server = tokio::spawn(server::serve(Arc::clone(&gateway), listener, stop.clone()));
     Ok(Running { address, gateway, store, stop, server })

@@ -2,10 +2,15 @@
 //! plain data. The only room that reads the environment.
 
 mod env;
+mod process;
+mod sections;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use airlock_sandbox::{Budgets, ConnectSettings, EgressLimits, SandboxSettings};
+use airlock_sandbox::{
+    AddressPolicy, Budgets, CacheKey, CacheSettings, CompileLimits, CompilerSettings, ConnectSettings,
+    EgressLimits, SandboxSettings,
+};
 use figment::{
     Figment,
     providers::{Env as FigmentEnv, Format, Serialized, Toml},
@@ -13,6 +18,8 @@ use figment::{
 use serde::{Deserialize, Serialize};
 
 pub use env::Env;
+pub use process::{Confine, ProcessSection};
+pub use sections::{CompileSection, EgressSection, SandboxSection};
 
 /// The settings file that is read where none is named.
 pub const DEFAULT_FILE: &str = "airlock.toml";
@@ -39,42 +46,24 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// Largest complete (not streamed) answer, in bytes. It is checked before it is sent.
     pub max_answer_bytes: usize,
+    /// Largest stream, in bytes.
+    pub max_stream_bytes: u64,
+    /// Longest time for an answer, from its head to its end, in seconds.
+    pub max_answer_seconds: u64,
+    /// How long a client may read nothing of a stream, in seconds. Then it counts as gone.
+    pub client_stall_seconds: u64,
     /// How long open requests may go on after the signal to stop, in seconds.
     pub drain_seconds: u64,
+    /// Whether `/metrics` is served. It needs no key.
+    pub metrics: bool,
     /// The sandbox.
     pub sandbox: SandboxSection,
     /// Calls to backends.
     pub egress: EgressSection,
-}
-
-/// `[sandbox]`
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SandboxSection {
-    /// Adaptor instances that may live at the same time; more get 503.
-    pub slots: u32,
-    /// CPU time of one call, in milliseconds.
-    pub cpu_ms: u64,
-    /// Wall time until an adaptor has replied, and until each of its events, in seconds.
-    pub wall_seconds: u64,
-    /// Memory of one call, in MiB, over all linear memories.
-    pub memory_mib: usize,
-    /// Outbound calls of one call.
-    pub outbound_calls: u32,
-}
-
-/// `[egress]`
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EgressSection {
-    /// A PEM file of further certificate authorities.
-    pub ca_file: Option<PathBuf>,
-    /// Longest time to connect, in seconds.
-    pub connect_seconds: u64,
-    /// Longest wait for a response head, in seconds, whatever an endpoint asks for.
-    pub head_seconds: u64,
-    /// Longest silence inside a response body, in seconds.
-    pub idle_seconds: u64,
+    /// The compilation of adaptors.
+    pub compile: CompileSection,
+    /// The process itself.
+    pub process: ProcessSection,
 }
 
 impl Default for Settings {
@@ -87,34 +76,15 @@ impl Default for Settings {
             workers: 0,
             max_body_bytes: 32 << 20,
             max_answer_bytes: 64 << 20,
+            max_stream_bytes: 1 << 30,
+            max_answer_seconds: 3600,
+            client_stall_seconds: 60,
             drain_seconds: 30,
+            metrics: false,
             sandbox: SandboxSection::default(),
             egress: EgressSection::default(),
-        }
-    }
-}
-
-impl Default for SandboxSection {
-    fn default() -> Self {
-        let budgets = Budgets::default();
-        Self {
-            slots: SandboxSettings::default().slots,
-            cpu_ms: budgets.cpu.as_millis().try_into().unwrap_or(2_000),
-            wall_seconds: budgets.wall.as_secs(),
-            memory_mib: budgets.memory_bytes >> 20,
-            outbound_calls: budgets.outbound_calls,
-        }
-    }
-}
-
-impl Default for EgressSection {
-    fn default() -> Self {
-        let limits = EgressLimits::default();
-        Self {
-            ca_file: None,
-            connect_seconds: ConnectSettings::default().timeout.as_secs(),
-            head_seconds: limits.head_timeout.as_secs(),
-            idle_seconds: limits.idle_timeout.as_secs(),
+            compile: CompileSection::default(),
+            process: ProcessSection::default(),
         }
     }
 }
@@ -176,6 +146,12 @@ impl Settings {
             (self.egress.connect_seconds == 0, "egress.connect_seconds must be at least 1"),
             (self.egress.head_seconds == 0, "egress.head_seconds must be at least 1"),
             (self.egress.idle_seconds == 0, "egress.idle_seconds must be at least 1"),
+            (self.max_answer_seconds == 0, "max_answer_seconds must be at least 1"),
+            (self.client_stall_seconds == 0, "client_stall_seconds must be at least 1"),
+            (self.compile.cpu_seconds == 0, "compile.cpu_seconds must be at least 1"),
+            (self.compile.memory_mib < 256, "compile.memory_mib must be at least 256"),
+            (self.compile.max_adaptor_mib == 0, "compile.max_adaptor_mib must be at least 1"),
+            (self.max_stream_bytes < 1024, "max_stream_bytes must be at least 1024"),
             (self.max_body_bytes < 1024, "max_body_bytes must be at least 1024"),
             (self.max_answer_bytes < 1024, "max_answer_bytes must be at least 1024"),
         ];
@@ -185,24 +161,52 @@ impl Settings {
         }
     }
 
-    /// For the sandbox's pool.
-    pub fn sandbox_settings(&self) -> SandboxSettings {
+    /// For the sandbox's pool and compiler. Without a key, nothing that is compiled is kept.
+    pub fn sandbox_settings(&self, cache_key: Option<CacheKey>) -> SandboxSettings {
+        let CompileSection { cpu_seconds, memory_mib, max_adaptor_mib, cache_mib, .. } = self.compile;
+        let [_, folder] = self.own_folders();
         SandboxSettings {
             slots: self.sandbox.slots,
             max_memory_bytes: (self.sandbox.memory_mib << 20).max(256 << 20),
+            compiler: CompilerSettings {
+                program: self.compile.program.clone().unwrap_or_else(own_program),
+                limits: CompileLimits {
+                    cpu: Duration::from_secs(cpu_seconds),
+                    memory_bytes: memory_mib << 20,
+                    max_component_bytes: max_adaptor_mib << 20,
+                    ..CompileLimits::default()
+                },
+                cache: cache_key.map(|key| CacheSettings { folder, key, max_bytes: cache_mib << 20 }),
+            },
+        }
+    }
+
+    /// The folders that the gateway writes to: of the store, and of compiled adaptors.
+    pub fn own_folders(&self) -> [PathBuf; 2] {
+        let cache = self.compile.cache.clone().unwrap_or_else(|| self.data.join("adaptor-cache"));
+        [self.data.clone(), cache]
+    }
+
+    /// Where calls for what fixtures load may go.
+    pub fn address_policy(&self) -> AddressPolicy {
+        let networks = self.egress.allow_networks.clone();
+        if self.egress.private_addresses {
+            AddressPolicy::with_private(networks)
+        } else {
+            AddressPolicy::public(networks)
         }
     }
 
     /// For each call of an adaptor.
-    pub fn budgets(&self) -> Budgets {
-        Budgets {
+    pub fn budgets(&self) -> Arc<Budgets> {
+        Arc::new(Budgets {
             cpu: Duration::from_millis(self.sandbox.cpu_ms),
             wall: Duration::from_secs(self.sandbox.wall_seconds),
             memory_bytes: self.sandbox.memory_mib << 20,
             hostcall_bytes: self.max_body_bytes.max(self.max_answer_bytes) + (1 << 20),
             outbound_calls: self.sandbox.outbound_calls,
             ..Budgets::default()
-        }
+        })
     }
 
     /// For connections to backends.
@@ -210,6 +214,11 @@ impl Settings {
         ConnectSettings {
             timeout: Duration::from_secs(self.egress.connect_seconds),
             ca_file: self.egress.ca_file.clone(),
+            max_open: match self.egress.max_open_calls {
+                0 => open_file_limit() / 2,
+                n => n,
+            },
+            ..ConnectSettings::default()
         }
     }
 
@@ -218,6 +227,7 @@ impl Settings {
         EgressLimits {
             head_timeout: Duration::from_secs(self.egress.head_seconds),
             idle_timeout: Duration::from_secs(self.egress.idle_seconds),
+            max_request_bytes: (self.max_body_bytes + (16 << 20)) as u64,
             ..EgressLimits::default()
         }
     }
@@ -238,6 +248,21 @@ impl Settings {
             n => n,
         }
     }
+}
+
+/// This program, also after an upgrade has put another in its place.
+fn own_program() -> PathBuf {
+    if cfg!(target_os = "linux") {
+        "/proc/self/exe".into()
+    } else {
+        std::env::current_exe().unwrap_or_default()
+    }
+}
+
+/// Files and sockets that this process may have open.
+fn open_file_limit() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX).clamp(64, 1 << 20)
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use std::{
 use airlock_sandbox::Operation;
 use serde::Deserialize;
 
+use crate::gauge::Counted;
+
 /// Token counts, as backends report them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 pub struct Usage {
@@ -116,11 +118,12 @@ pub struct Entry {
     record: Option<Record>,
     started: Instant,
     ledger: Arc<dyn Ledger>,
+    _open: Counted,
 }
 
 impl Entry {
-    /// Opens a record.
-    pub fn open(ledger: Arc<dyn Ledger>, request_id: Arc<str>, operation: Operation) -> Self {
+    /// Opens a record. It is counted as open until it is settled.
+    pub fn open(ledger: Arc<dyn Ledger>, open: Counted, request_id: Arc<str>, operation: Operation) -> Self {
         Self {
             record: Some(Record {
                 request_id,
@@ -139,6 +142,7 @@ impl Entry {
             }),
             started: Instant::now(),
             ledger,
+            _open: open,
         }
     }
 

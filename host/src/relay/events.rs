@@ -9,20 +9,22 @@ use futures_util::stream;
 use http_body::Frame;
 use http_body_util::StreamBody;
 
-use super::{Plan, RelayError, framer::holds_usage, usage::Glimpse};
+use super::{Plan, RelayError, bounds::Bounds, framer::holds_usage, usage::Glimpse};
 use crate::ledger::{Entry, Outcome};
 
 const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
 
 struct Events {
     source: Option<Box<EventStream>>,
+    bounds: Bounds,
     plan: Plan,
     entry: Entry,
 }
 
 /// The client pulls; the guest lives until the stream is over or the client gone.
 pub(super) fn body(source: Box<EventStream>, plan: Plan, entry: Entry) -> Body {
-    let events = Events { source: Some(source), plan, entry };
+    let bounds = Bounds::new(plan.max_stream_bytes, plan.max_answer_time);
+    let events = Events { source: Some(source), bounds, plan, entry };
     Body::new(StreamBody::new(stream::unfold(events, |mut events| async move {
         let bytes = events.next().await?;
         Some((Ok::<_, Infallible>(Frame::data(bytes)), events))
@@ -32,26 +34,32 @@ pub(super) fn body(source: Box<EventStream>, plan: Plan, entry: Entry) -> Body {
 impl Events {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            let source = self.source.as_mut()?;
-            match source.next().await {
-                Ok(Some(payload)) => {
-                    if self.is_hidden(&payload) {
-                        continue;
-                    }
-                    self.entry.first_byte();
-                    return Some(event(&payload));
-                }
+            let payload = match self.pull().await? {
+                Ok(Some(payload)) => payload,
                 Ok(None) => {
                     self.source = None;
                     self.entry.end(Outcome::Completed);
                     return Some(DONE);
                 }
-                Err(fault) => {
+                Err(error) => {
                     self.source = None;
-                    return Some(error_event(self.plan, &mut self.entry, fault.into()));
+                    return Some(error_event(self.plan, &mut self.entry, error));
                 }
+            };
+            if !self.is_hidden(&payload) {
+                self.entry.first_byte();
+                return Some(event(&payload));
             }
         }
+    }
+
+    /// `None` once the stream is over.
+    async fn pull(&mut self) -> Option<Result<Option<Bytes>, RelayError>> {
+        let source = self.source.as_mut()?;
+        let next = self.bounds.within(source.next()).await;
+        let next = next.and_then(|next| Ok(next?));
+        let length = next.as_ref().map_or(0, |payload| payload.as_ref().map_or(0, Bytes::len));
+        Some(self.bounds.count(length).and(next))
     }
 
     fn is_hidden(&mut self, payload: &[u8]) -> bool {

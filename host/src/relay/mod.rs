@@ -1,12 +1,16 @@
 //! An endpoint's answer → what the client gets: checked where it is complete, event by event where it is a
 //! stream, usage counted on the way.
 
+mod bounds;
 mod complete;
 mod events;
 mod framer;
+mod stall;
 mod stream;
 mod upstream_error;
 mod usage;
+
+use std::time::Duration;
 
 use airlock_sandbox::{Answer, EventStream, Fault, UpstreamBody, UpstreamResponse};
 use axum::{body::Body, response::Response};
@@ -15,6 +19,9 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::ledger::Entry;
 
+/// For the fuzzer, which feeds it without a backend.
+#[doc(hidden)]
+pub use framer::Framer;
 pub use upstream_error::UpstreamFailure;
 
 /// Why an answer could not be given, or not to its end.
@@ -32,6 +39,12 @@ pub enum RelayError {
     /// The stream ended before its end.
     #[error("the backend's stream broke off before `[DONE]`")]
     Truncated,
+    /// The answer takes longer than any may.
+    #[error("the answer was not complete after {0:?}")]
+    TooLong(Duration),
+    /// The stream carries more than any may.
+    #[error("the stream is larger than {0} bytes")]
+    TooLarge(u64),
 }
 
 /// An error as it stands inside a stream.
@@ -51,11 +64,18 @@ pub struct Plan {
     pub show_usage: bool,
     /// Largest complete answer.
     pub max_answer_bytes: usize,
+    /// Largest stream.
+    pub max_stream_bytes: u64,
+    /// Longest time for an answer, from its head to its end.
+    pub max_answer_time: Duration,
+    /// How long a client may read nothing of a stream.
+    pub client_stall: Duration,
     /// Errors inside a stream.
     pub render: fn(RelayError) -> Rendered,
 }
 
 /// An answer of which nothing has gone to the client yet.
+#[expect(clippy::large_enum_variant, reason = "made once a request, and moved twice")]
 pub enum Opened {
     /// All of it.
     Complete(Bytes, HeaderMap),
@@ -68,6 +88,12 @@ pub enum Opened {
 /// Looks at an answer before any of it is sent: its status, its kind, and all of it where it is not a
 /// stream. Until here another answer can still be given instead.
 pub async fn open(answer: Answer, plan: Plan, entry: &mut Entry) -> Result<Opened, RelayError> {
+    let limit = plan.max_answer_time;
+    let opened = tokio::time::timeout(limit, open_in_time(answer, plan, entry)).await;
+    opened.unwrap_or(Err(RelayError::TooLong(limit)))
+}
+
+async fn open_in_time(answer: Answer, plan: Plan, entry: &mut Entry) -> Result<Opened, RelayError> {
     match answer {
         Answer::Upstream(response) => open_upstream(response, plan, entry).await,
         Answer::Body(_) if plan.stream => {
@@ -127,8 +153,14 @@ impl Opened {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 (Body::new(complete::WholeBody::new(bytes, entry)), headers)
             }
-            Self::Stream(upstream, headers) => (stream::body(upstream, plan, entry), event_headers(headers)),
-            Self::Events(events) => (events::body(events, plan, entry), event_headers(HeaderMap::new())),
+            Self::Stream(upstream, headers) => {
+                let body = stream::body(upstream, plan, entry);
+                (stall::watched(body, plan.client_stall), event_headers(headers))
+            }
+            Self::Events(events) => {
+                let body = events::body(events, plan, entry);
+                (stall::watched(body, plan.client_stall), event_headers(HeaderMap::new()))
+            }
         };
         let mut response = Response::new(body);
         *response.headers_mut() = headers;

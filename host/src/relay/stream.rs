@@ -9,12 +9,13 @@ use futures_util::stream;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 
-use super::{Plan, RelayError, framer::Framer};
+use super::{Plan, RelayError, bounds::Bounds, framer::Framer};
 use crate::ledger::{Entry, Outcome};
 
 struct Relay {
     upstream: UpstreamBody,
     framer: Framer,
+    bounds: Bounds,
     plan: Plan,
     entry: Entry,
     over: bool,
@@ -24,7 +25,8 @@ struct Relay {
 /// pulls, so a slow one slows the backend down; dropping the body closes the backend's connection.
 pub(super) fn body(upstream: UpstreamBody, plan: Plan, entry: Entry) -> Body {
     let framer = Framer::new(!plan.show_usage);
-    let relay = Relay { upstream, framer, plan, entry, over: false };
+    let bounds = Bounds::new(plan.max_stream_bytes, plan.max_answer_time);
+    let relay = Relay { upstream, framer, bounds, plan, entry, over: false };
     Body::new(StreamBody::new(stream::unfold(relay, |mut relay| async move {
         let bytes = relay.next().await?;
         Some((Ok::<_, Infallible>(Frame::data(bytes)), relay))
@@ -51,8 +53,9 @@ impl Relay {
     }
 
     async fn read(&mut self) -> Result<Option<Bytes>, RelayError> {
-        let Some(frame) = self.upstream.frame().await else { return Ok(None) };
+        let Some(frame) = self.bounds.within(self.upstream.frame()).await? else { return Ok(None) };
         let data = frame.map_err(Fault::from)?.into_data().unwrap_or_default();
+        self.bounds.count(data.len())?;
         let events = self.framer.push(data).map_err(|_| {
             RelayError::BadAnswer("the backend's stream holds an event without an end".into())
         })?;

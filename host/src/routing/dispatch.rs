@@ -20,7 +20,7 @@ pub struct Dispatched {
 pub async fn dispatch(
     egress: &Egress,
     candidates: Vec<Arc<CatalogEndpoint>>,
-    task: &Task,
+    task: &Arc<Task>,
 ) -> Option<Dispatched> {
     let mut last = None;
     let mut candidates = candidates.into_iter().peekable();
@@ -39,7 +39,7 @@ pub async fn dispatch(
     last
 }
 
-async fn run(egress: &Egress, endpoint: &CatalogEndpoint, task: &Task) -> Result<Answer, Fault> {
+async fn run(egress: &Egress, endpoint: &CatalogEndpoint, task: &Arc<Task>) -> Result<Answer, Fault> {
     match &endpoint.backend {
         Backend::Adaptor(adaptor) => adaptor.run(egress, task).await,
         #[cfg(feature = "native-path")]
@@ -56,7 +56,7 @@ fn is_worth_another(answer: &Result<Answer, Fault>) -> bool {
         Ok(_) => false,
         Err(Fault::Egress(error)) => matches!(error, EgressError::Unreachable(_)),
         Err(Fault::Reported(error)) => matches!(error.status, 429 | 502 | 503),
-        Err(Fault::Overloaded(_) | Fault::Timeout) => false,
+        Err(Fault::Overloaded { .. } | Fault::Timeout) => false,
         Err(Fault::Trap(_) | Fault::CpuLimit | Fault::MemoryLimit | Fault::BadOutput(_)) => true,
     }
 }

@@ -1,6 +1,7 @@
 //! What outlives the process, in one SQLite file. Never on the path of a request: rooms that serve
 //! requests keep snapshots.
 
+mod cache_key;
 mod keys;
 
 use std::{path::Path, time::Duration};
@@ -11,6 +12,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
+pub use cache_key::{cache_key, existing_cache_key};
 pub use keys::{ApiKey, ChangeWatch};
 
 /// The file inside the data folder.
@@ -59,13 +61,15 @@ impl Store {
     /// Opens the store in `folder`, makes both where they are missing, and brings the schema up to date.
     pub async fn open(folder: &Path) -> Result<Self, StoreError> {
         let refuse = |why: String| StoreError::Folder { path: folder.display().to_string(), why };
-        make_private_folder(folder).map_err(|e| refuse(e.to_string()))?;
+        Self::make_folder(folder)?;
         let file = folder.join(FILE);
         let options = SqliteConnectOptions::new()
             .filename(&file)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
+            // A confined process writes nowhere else, so that SQLite's temporary files would fail.
+            .pragma("temp_store", "memory")
             .busy_timeout(Duration::from_secs(5));
         let pool = SqlitePoolOptions::new()
             .max_connections(4)
@@ -81,17 +85,21 @@ impl Store {
         }
     }
 
+    /// Makes the folder of a store where it is missing. It holds digests of keys: nobody else needs to read it.
+    pub fn make_folder(folder: &Path) -> Result<(), StoreError> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        if folder.is_dir() {
+            return Ok(());
+        }
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|e| StoreError::Folder { path: folder.display().to_string(), why: e.to_string() })
+    }
+
     /// Closes the connections, so that the write-ahead log is folded into the file.
     pub async fn close(self) {
         self.pool.close().await;
     }
-}
-
-/// The folder holds digests of keys: nobody else needs to read it.
-fn make_private_folder(folder: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    if folder.is_dir() {
-        return Ok(());
-    }
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }

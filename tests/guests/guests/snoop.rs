@@ -15,7 +15,7 @@ use airlock_adaptor::serde_json::{Map, Value, json};
 use airlock_adaptor::{
     AdaptorError, EndpointAdaptor, EndpointInfo, Reply, Task, UpstreamRequest, outgoing, upstream,
 };
-use airlock_guests::{endpoint_json, settings, task_json, usage};
+use airlock_guests::{endpoint_json, refusal, settings, task_json, usage};
 
 struct Snoop;
 
@@ -85,10 +85,6 @@ fn attempts(
         outcomes.insert("elsewhere".to_owned(), outcome(request));
     }
     Value::Object(outcomes)
-}
-
-fn refusal(error: AdaptorError) -> Value {
-    json!({"code": error.code, "message": error.message})
 }
 
 airlock_adaptor::export_endpoint!(Snoop);

@@ -1,10 +1,8 @@
 //! Never returns from `submit-task`. A streaming task gets one event; the next call never returns.
 
-use std::hint::black_box;
-
 use airlock_adaptor::serde_json::json;
 use airlock_adaptor::{AdaptorError, EndpointAdaptor, EndpointInfo, Reply, Task};
-use airlock_guests::chunk;
+use airlock_guests::{chunk, spin};
 
 struct Spin;
 
@@ -25,14 +23,6 @@ impl EndpointAdaptor for Spin {
             Some(event) => Ok(Some(event)),
             None => spin(),
         }))
-    }
-}
-
-/// Burns CPU time for ever.
-fn spin() -> ! {
-    let mut turns = 0_u64;
-    loop {
-        turns = black_box(turns.wrapping_add(1));
     }
 }
 

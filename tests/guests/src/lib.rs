@@ -1,7 +1,12 @@
-//! What several guests need: loosely typed configuration, and replies that look like OpenAI's.
+//! What several guests need: loosely typed configuration, replies that look like OpenAI's, and ways to take
+//! too much.
+
+use std::hint::black_box;
 
 use airlock_adaptor::serde_json::{Value, json};
-use airlock_adaptor::{EndpointInfo, Task};
+use airlock_adaptor::{AdaptorError, EndpointInfo, Task};
+
+pub mod wasi;
 
 /// The endpoint's configuration, whatever it holds.
 pub fn settings(endpoint: &EndpointInfo) -> Value {
@@ -61,6 +66,43 @@ pub fn task_json(task: &Task) -> Value {
         "user": user,
         "body": json_or_text(&task.body),
     })
+}
+
+/// A number of the configuration.
+pub fn number(config: &Value, name: &str, default: usize) -> usize {
+    config[name].as_u64().map_or(default, |number| number as usize)
+}
+
+/// A text of the configuration, empty where there is none.
+pub fn text<'a>(config: &'a Value, name: &str) -> &'a str {
+    config[name].as_str().unwrap_or_default()
+}
+
+/// A refusal as JSON.
+pub fn refusal(error: AdaptorError) -> Value {
+    json!({"code": error.code, "message": error.message})
+}
+
+/// Burns CPU time for ever.
+pub fn spin() -> ! {
+    let mut turns = 0_u64;
+    loop {
+        turns = black_box(turns.wrapping_add(1));
+    }
+}
+
+/// Takes memory, 4 MiB at a time with every page touched, until the host refuses more. It uses little CPU time.
+pub fn take_memory() -> ! {
+    const BLOCK: usize = 4 << 20;
+    const PAGE: usize = 4 << 10;
+    let mut taken = Vec::new();
+    loop {
+        let mut block = Vec::<u8>::with_capacity(BLOCK);
+        for page in block.spare_capacity_mut().chunks_mut(PAGE) {
+            page[0].write(1);
+        }
+        taken.push(black_box(block));
+    }
 }
 
 /// A fixed time, so that answers can be compared.

@@ -13,17 +13,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config",   &[]),
     ("demo",     &[]),
     ("fixtures", &[]),
-    ("ledger",   &[]),
+    ("gauge",    &[]),
+    ("ledger",   &["gauge"]),
     ("store",    &[]),
     ("observe",  &["config"]),
+    ("process",  &["config"]),
     ("auth",     &["store"]),
     ("catalog",  &["auth", "config", "fixtures"]),
     ("routing",  &["auth", "catalog"]),
     ("relay",    &["chunks", "ledger"]),
-    ("gateway",  &["auth", "catalog", "config", "fixtures", "ledger", "store"]),
+    ("gateway",  &["auth", "catalog", "config", "fixtures", "gauge", "ledger", "store"]),
     ("api",      &["auth", "chunks", "gateway", "ledger", "relay", "routing"]),
-    ("server",   &["api", "gateway"]),
-    ("cli",      &["auth", "config", "demo", "gateway", "ledger", "observe", "server", "store"]),
+    ("server",   &["api", "gateway", "gauge"]),
+    ("cli",      &["auth", "config", "demo", "gateway", "ledger", "observe", "process", "server", "store"]),
 ];
 
 /// Single items that a room may name against the order.

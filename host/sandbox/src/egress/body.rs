@@ -13,14 +13,19 @@ use http_body_util::{Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
-use super::{EgressError, EgressLimits, pool::Lease};
+use super::{EgressError, EgressLimits, connect::CallPermit, pool::Lease};
 
 /// The body of a request to a backend.
 pub enum OutgoingBody {
     /// Complete, in memory.
     Full(Full<Bytes>),
     /// Written by an adaptor through wasi:http, as it goes.
-    Guest(UnsyncBoxBody<Bytes, wasmtime_wasi_http::Error>),
+    Guest {
+        /// What it writes.
+        body: UnsyncBoxBody<Bytes, wasmtime_wasi_http::Error>,
+        /// How many bytes more it may write.
+        left: u64,
+    },
 }
 
 impl Body for OutgoingBody {
@@ -33,12 +38,21 @@ impl Body for OutgoingBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match self.get_mut() {
             Self::Full(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
-            Self::Guest(body) => loop {
-                // Empty frames cost the host memory on HTTP/2 and say nothing.
-                match ready!(Pin::new(&mut *body).poll_frame(cx)) {
-                    Some(Ok(f)) if f.data_ref().is_some_and(Bytes::is_empty) => {}
+            Self::Guest { body, left } => loop {
+                let frame = match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                    Some(Ok(frame)) => frame,
                     other => return Poll::Ready(other.map(|r| r.map_err(Into::into))),
+                };
+                let length = frame.data_ref().map(Bytes::len);
+                // Empty frames cost the host memory on HTTP/2 and say nothing.
+                if length == Some(0) {
+                    continue;
                 }
+                *left = match left.checked_sub(length.unwrap_or(0) as u64) {
+                    Some(left) => left,
+                    None => return Poll::Ready(Some(Err(EgressError::RequestTooLarge.into()))),
+                };
+                return Poll::Ready(Some(Ok(frame)));
             },
         }
     }
@@ -46,14 +60,14 @@ impl Body for OutgoingBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Full(body) => body.is_end_stream(),
-            Self::Guest(body) => body.is_end_stream(),
+            Self::Guest { body, .. } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Full(body) => body.size_hint(),
-            Self::Guest(body) => body.size_hint(),
+            Self::Guest { body, .. } => body.size_hint(),
         }
     }
 }
@@ -71,7 +85,9 @@ enum Source {
     /// Straight from the connection.
     Direct {
         incoming: Incoming,
-        lease: Option<Lease>,
+        lease: Lease,
+        /// Held until the last byte.
+        _permit: CallPermit,
     },
     /// Through a wasi:http response that an adaptor handed over.
     Adopted(Pin<Box<dyn Body<Data = Bytes, Error = EgressError> + Send>>),
@@ -79,9 +95,9 @@ enum Source {
 }
 
 impl UpstreamBody {
-    pub(super) fn new(incoming: Incoming, lease: Option<Lease>, limits: &EgressLimits) -> Self {
+    pub(super) fn new(incoming: Incoming, lease: Lease, permit: CallPermit, limits: &EgressLimits) -> Self {
         Self {
-            source: Source::Direct { incoming, lease },
+            source: Source::Direct { incoming, lease, _permit: permit },
             received: 0,
             max_bytes: limits.max_response_bytes,
             idle: IdleTimer::new(limits.idle_timeout),
@@ -110,7 +126,7 @@ impl UpstreamBody {
 
     /// Gives the connection back once all of the body is here.
     fn finish(&mut self) {
-        if let Source::Direct { lease: Some(lease), .. } = std::mem::replace(&mut self.source, Source::Done) {
+        if let Source::Direct { lease, .. } = std::mem::replace(&mut self.source, Source::Done) {
             lease.give_back();
         }
     }

@@ -1,61 +1,105 @@
 //! Opens connections: resolves, checks every address, connects to an address that was checked, TLS.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    path::PathBuf,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
     ClientConfig, RootCertStore,
+    client::Resumption,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
-use tokio::net::TcpStream;
+use tokio::{
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tokio_rustls::TlsConnector;
 
-use super::{EgressError, Grant, Origin, OutgoingBody, pool::Sender};
+use super::{
+    EgressError, Grant, Origin, OutgoingBody,
+    pool::Sender,
+    resolve::{self, Resolve, SystemResolver},
+};
+use crate::Tenant;
+
+/// TLS sessions that a tenant's connections may resume.
+const TLS_SESSIONS: usize = 64;
 
 /// How connections are made.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ConnectSettings {
     /// Longest time for name resolution, TCP and TLS together.
     pub timeout: Duration,
     /// A PEM file of further certificate authorities.
     pub ca_file: Option<PathBuf>,
+    /// Outbound calls that may be open at one moment, of all tenants together.
+    pub max_open: usize,
+    /// Who turns names into addresses.
+    pub resolver: Arc<dyn Resolve>,
 }
 
 impl Default for ConnectSettings {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(10), ca_file: None }
+        Self {
+            timeout: Duration::from_secs(10),
+            ca_file: None,
+            max_open: 8192,
+            resolver: Arc::new(SystemResolver),
+        }
     }
 }
 
-/// Opens connections. Cheap to clone.
+/// Opens connections. Cheap to clone; clones share the count of open calls.
 #[derive(Clone)]
 pub struct Connector {
     timeout: Duration,
-    tls: TlsConnector,
+    tls: Arc<ClientConfig>,
+    resolver: Arc<dyn Resolve>,
+    open: Arc<Semaphore>,
+    max_open: usize,
+}
+
+/// What an outbound call holds until the last byte of its response: one of its tenant's, one of all.
+pub(super) struct CallPermit {
+    _tenants: OwnedSemaphorePermit,
+    _everybodys: OwnedSemaphorePermit,
 }
 
 impl Connector {
     /// Trusts the system's certificate authorities, Mozilla's, and those of `ca_file`.
     pub fn new(settings: &ConnectSettings) -> Result<Self, String> {
-        let mut roots = RootCertStore::empty();
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if let Some(file) = &settings.ca_file {
-            let unreadable = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
-            let certificates = CertificateDer::pem_file_iter(file).map_err(|e| unreadable(&e))?;
-            for certificate in certificates {
-                let certificate = certificate.map_err(|e| unreadable(&e))?;
-                roots.add(certificate).map_err(|e| unreadable(&e))?;
-            }
-        }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|e| e.to_string())?
-            .with_root_certificates(roots)
+            .with_root_certificates(roots(settings)?)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { timeout: settings.timeout, tls: TlsConnector::from(Arc::new(config)) })
+        let max_open = settings.max_open.min(Semaphore::MAX_PERMITS);
+        Ok(Self {
+            timeout: settings.timeout,
+            tls: Arc::new(config),
+            resolver: Arc::clone(&settings.resolver),
+            open: Arc::new(Semaphore::new(max_open)),
+            max_open,
+        })
+    }
+
+    /// Outbound calls that are open at this moment.
+    pub fn open_calls(&self) -> usize {
+        self.max_open.saturating_sub(self.open.available_permits())
+    }
+
+    /// Takes an outbound call, or says at once that there is none.
+    pub(super) fn call(&self, tenant: &Tenant) -> Result<CallPermit, EgressError> {
+        let tenants = tenant.outbound_call()?;
+        let everybodys =
+            Arc::clone(&self.open).try_acquire_owned().map_err(|_| EgressError::Busy(self.max_open))?;
+        Ok(CallPermit { _tenants: tenants, _everybodys: everybodys })
     }
 
     /// A fresh connection, driven by a task of this thread until it closes.
@@ -67,7 +111,7 @@ impl Connector {
     }
 
     async fn open_now(&self, grant: &Grant, origin: &Origin) -> Result<Sender, EgressError> {
-        let tcp = dial(grant, origin).await?;
+        let tcp = self.dial(grant, origin).await?;
         if let Err(error) = tcp.set_nodelay(true) {
             return Err(EgressError::connect(&error));
         }
@@ -77,36 +121,57 @@ impl Connector {
         let name = ServerName::try_from(origin.host().to_owned())
             .map_err(|e| EgressError::Unreachable(e.to_string()))?;
         let stream = self
-            .tls
+            .tls_of(grant.tenant())
             .connect(name, tcp)
             .await
             .map_err(|e| EgressError::Unreachable(format!("TLS handshake failed: {e}")))?;
         let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         if is_h2 { http2(TokioIo::new(stream)).await } else { http1(TokioIo::new(stream)).await }
     }
+
+    /// Each tenant has sessions of its own: a server that keeps something with a session keeps it for one.
+    fn tls_of(&self, tenant: &Tenant) -> TlsConnector {
+        let mut tls = tenant.tls.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || {
+            let mut config = ClientConfig::clone(&self.tls);
+            config.resumption = Resumption::in_memory_sessions(TLS_SESSIONS);
+            TlsConnector::from(Arc::new(config))
+        };
+        tls.get_or_insert_with(make).clone()
+    }
+
+    /// Connects to the first address that answers, all of them being permitted.
+    async fn dial(&self, grant: &Grant, origin: &Origin) -> Result<TcpStream, EgressError> {
+        let mut last = None;
+        for address in resolve::addresses(&*self.resolver, grant, origin).await? {
+            match TcpStream::connect(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(EgressError::connect(&last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into())))
+    }
 }
 
-/// Connects to the first address that answers, of those that the grant permits.
-async fn dial(grant: &Grant, origin: &Origin) -> Result<TcpStream, EgressError> {
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((origin.host(), origin.port()))
-        .await
-        .map_err(|e| EgressError::Unreachable(format!("the name did not resolve: {e}")))?
-        .collect();
-    let mut last = None;
-    for address in addresses {
-        if !grant.permits_address(address.ip()) {
-            last = Some(EgressError::Denied(format!(
-                "{} resolves to an address that is never reachable",
-                origin.host()
-            )));
-            continue;
-        }
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = Some(EgressError::connect(&error)),
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Connector({} open)", self.open_calls())
+    }
+}
+
+fn roots(settings: &ConnectSettings) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(file) = &settings.ca_file {
+        let unreadable = |e: &dyn fmt::Display| format!("{}: {e}", file.display());
+        let certificates = CertificateDer::pem_file_iter(file).map_err(|e| unreadable(&e))?;
+        for certificate in certificates {
+            let certificate = certificate.map_err(|e| unreadable(&e))?;
+            roots.add(certificate).map_err(|e| unreadable(&e))?;
         }
     }
-    Err(last.unwrap_or_else(|| EgressError::connect(&io::ErrorKind::AddrNotAvailable.into())))
+    Ok(roots)
 }
 
 async fn http1<T>(io: TokioIo<T>) -> Result<Sender, EgressError>

@@ -24,6 +24,12 @@ pub enum EgressError {
     /// The response body is over the limit.
     #[error("the backend's response is larger than {0} bytes")]
     TooLarge(u64),
+    /// Too many outbound calls are open: the tenant's, or the gateway's.
+    #[error("{0} outbound calls are open, and no more may be")]
+    Busy(usize),
+    /// The adaptor wrote a request body over the limit.
+    #[error("the adaptor's request to the backend is too large")]
+    RequestTooLarge,
     /// The adaptor used up its outbound calls.
     #[error("the adaptor made more than {0} outbound calls for one request")]
     CallLimit(u32),
@@ -34,10 +40,12 @@ impl EgressError {
     pub fn status(&self) -> u16 {
         match self {
             Self::HeadTimeout(_) | Self::IdleTimeout(_) => 504,
+            Self::Busy(_) => 503,
             Self::Denied(_)
             | Self::Unreachable(_)
             | Self::Disconnected(_)
             | Self::TooLarge(_)
+            | Self::RequestTooLarge
             | Self::CallLimit(_) => 502,
         }
     }
@@ -50,6 +58,8 @@ impl EgressError {
             Self::HeadTimeout(_) | Self::IdleTimeout(_) => "upstream_timeout",
             Self::Disconnected(_) => "upstream_disconnected",
             Self::TooLarge(_) => "response_too_large",
+            Self::RequestTooLarge => "upstream_request_too_large",
+            Self::Busy(_) => "overloaded",
             Self::CallLimit(_) => "outbound_call_limit",
         }
     }
@@ -64,6 +74,9 @@ impl EgressError {
 
     pub(crate) fn hyper(error: &hyper::Error) -> Self {
         use std::error::Error as _;
+        if let Some(own) = error.source().and_then(|cause| cause.downcast_ref::<Self>()) {
+            return own.clone();
+        }
         let cause = error.source().map(|c| format!(": {c}")).unwrap_or_default();
         Self::Disconnected(format!("{error}{cause}"))
     }

@@ -1,14 +1,14 @@
 //! What one endpoint's adaptor may reach, and the secrets that are added on the way.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::Arc,
+use std::{fmt, sync::Arc};
+
+use http::{
+    HeaderName, HeaderValue, Method, Uri,
+    uri::{PathAndQuery, Scheme},
 };
 
-use http::{HeaderName, HeaderValue, Method, Uri, uri::Scheme};
-
-use super::EgressError;
+use super::{AddressPolicy, EgressError};
+use crate::Tenant;
 
 /// Scheme, host and port. Two URLs of one origin share connections and credentials.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -54,6 +54,17 @@ impl Origin {
     /// Whether `uri` is of this origin; exact, so that another spelling of an address is another origin.
     fn matches(&self, tls: bool, host: &str, port: u16) -> bool {
         self.tls == tls && self.port == port && self.host.eq_ignore_ascii_case(host)
+    }
+
+    /// The same resource, spelled by us: the origin as it was granted, and a path even where there was none.
+    pub(crate) fn url(&self, uri: &Uri) -> Result<Uri, EgressError> {
+        let path = uri.path_and_query().map(PathAndQuery::as_str).filter(|path| path.starts_with('/'));
+        Uri::builder()
+            .scheme(if self.tls { Scheme::HTTPS } else { Scheme::HTTP })
+            .authority(self.host_header.as_bytes())
+            .path_and_query(path.unwrap_or("/"))
+            .build()
+            .map_err(|e| EgressError::Denied(format!("the URL is malformed: {e}")))
     }
 
     pub(crate) fn is_tls(&self) -> bool {
@@ -116,26 +127,37 @@ impl fmt::Debug for Credential {
 /// What one endpoint's adaptor may reach.
 #[derive(Debug, Clone)]
 pub struct Grant {
-    tenant: Arc<str>,
+    tenant: Arc<Tenant>,
+    policy: AddressPolicy,
     origins: Vec<Origin>,
     credentials: Vec<Credential>,
 }
 
 impl Grant {
     /// A grant of `tenant`, whose connections are shared with no other tenant.
-    pub fn new(tenant: Arc<str>, origins: Vec<Origin>, credentials: Vec<Credential>) -> Self {
-        Self { tenant, origins, credentials }
+    pub fn new(
+        tenant: Arc<Tenant>,
+        policy: AddressPolicy,
+        origins: Vec<Origin>,
+        credentials: Vec<Credential>,
+    ) -> Self {
+        Self { tenant, policy, origins, credentials }
     }
 
-    pub(crate) fn tenant(&self) -> &Arc<str> {
+    pub(crate) fn tenant(&self) -> &Arc<Tenant> {
         &self.tenant
+    }
+
+    pub(crate) fn policy(&self) -> &AddressPolicy {
+        &self.policy
     }
 
     /// The granted origin that a request goes to.
     pub(crate) fn permit(&self, method: &Method, uri: &Uri) -> Result<Origin, EgressError> {
         let denied = |why: &str| EgressError::Denied(why.to_owned());
-        if *method == Method::CONNECT {
-            return Err(denied("the method CONNECT is not allowed"));
+        // CONNECT leads elsewhere, TRACE asks for the request back, with the credential in it.
+        if matches!(*method, Method::CONNECT | Method::TRACE) {
+            return Err(denied(&format!("the method {method} is not allowed")));
         }
         let tls = match uri.scheme() {
             Some(s) if *s == Scheme::HTTPS => true,
@@ -159,21 +181,7 @@ impl Grant {
     pub(crate) fn credential_for(&self, origin: &Origin) -> Option<&Credential> {
         self.credentials.iter().find(|c| c.origin == *origin)
     }
-
-    /// Whether a connection to this address is allowed. Cloud metadata services never are: their
-    /// answers are secrets.
-    pub(crate) fn permits_address(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        !METADATA_V4.iter().any(|m| address == IpAddr::V4(*m))
-            && !METADATA_V6.iter().any(|m| address == IpAddr::V6(*m))
-    }
 }
-
-/// Metadata services of AWS, Azure, GCP and OpenStack; of Alibaba; of Oracle.
-const METADATA_V4: [Ipv4Addr; 3] =
-    [Ipv4Addr::new(169, 254, 169, 254), Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192)];
-/// AWS's metadata service over IPv6.
-const METADATA_V6: [Ipv6Addr; 1] = [Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)];
 
 #[cfg(test)]
 mod tests {
@@ -182,7 +190,8 @@ mod tests {
     fn grant() -> Grant {
         let origin = |t: &str| Origin::parse(t).unwrap();
         Grant::new(
-            "default".into(),
+            Tenant::new("default", crate::TenantLimits::default()),
+            AddressPolicy::default(),
             vec![origin("https://api.example.com/v1"), origin("http://127.0.0.1:8000")],
             vec![Credential::bearer(origin("https://api.example.com"), "secret").unwrap()],
         )
@@ -220,13 +229,5 @@ mod tests {
         assert!(grant.credential_for(api).is_some());
         assert!(grant.credential_for(local).is_none());
         assert!(!format!("{grant:?}").contains("secret"));
-    }
-
-    #[test]
-    fn metadata_services_are_never_reachable() {
-        for ip in ["169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254"] {
-            assert!(!grant().permits_address(ip.parse().unwrap()), "{ip}");
-        }
-        assert!(grant().permits_address("127.0.0.1".parse().unwrap()));
     }
 }

@@ -7,6 +7,10 @@ use super::EgressError;
 pub(super) const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("airlock/", env!("CARGO_PKG_VERSION")));
 
+/// Largest headers of one request, as in wasi:http; each field costs the host more than its text.
+pub(crate) const MAX_FIELDS: usize = 64 << 10;
+const FIELD_OVERHEAD: usize = 64;
+
 /// Whether an adaptor may set or see this header. Credentials are the host's to add, framing is
 /// hyper's, and hop-by-hop headers (RFC 9110, 7.6.1) end at the host.
 pub(crate) fn is_guests(name: &HeaderName) -> bool {
@@ -35,6 +39,10 @@ pub(crate) fn is_guests(name: &HeaderName) -> bool {
 
 /// Headers that an adaptor lists for a request.
 pub(crate) fn outgoing_headers(list: &[(String, String)]) -> Result<HeaderMap, EgressError> {
+    let size = list.iter().map(|(name, value)| name.len() + value.len() + FIELD_OVERHEAD).sum::<usize>();
+    if size > MAX_FIELDS {
+        return Err(EgressError::Denied(format!("its headers are larger than {MAX_FIELDS} bytes")));
+    }
     let mut map = HeaderMap::with_capacity(list.len() + 4);
     for (name, value) in list {
         let name = HeaderName::try_from(name.as_str())

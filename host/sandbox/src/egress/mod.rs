@@ -8,7 +8,9 @@ mod connect;
 mod error;
 mod grant;
 mod headers;
+mod policy;
 mod pool;
+mod resolve;
 
 use std::{
     sync::{Arc, Mutex},
@@ -18,13 +20,17 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use body::{OutgoingBody, UpstreamBody};
 pub use connect::{ConnectSettings, Connector};
 pub use error::EgressError;
 pub use grant::{Credential, Grant, Origin, OriginError};
-pub(crate) use headers::{is_guests, outgoing_headers, visible_headers};
-use pool::Pools;
+pub(crate) use headers::{MAX_FIELDS, is_guests, outgoing_headers, visible_headers};
+pub use policy::AddressPolicy;
+use pool::{Pools, Sender};
+pub use resolve::{Resolve, Resolving};
 
 /// How long outbound calls may take and how large their answers may be.
 #[derive(Debug, Clone)]
@@ -35,6 +41,8 @@ pub struct EgressLimits {
     pub idle_timeout: Duration,
     /// Most bytes of one response body.
     pub max_response_bytes: u64,
+    /// Most bytes of a request body that an adaptor writes as it goes.
+    pub max_request_bytes: u64,
     /// How long an unused connection is kept.
     pub keep_alive: Duration,
 }
@@ -45,6 +53,7 @@ impl Default for EgressLimits {
             head_timeout: Duration::from_secs(600),
             idle_timeout: Duration::from_secs(300),
             max_response_bytes: 1 << 30,
+            max_request_bytes: 64 << 20,
             keep_alive: Duration::from_secs(60),
         }
     }
@@ -55,6 +64,8 @@ impl Default for EgressLimits {
 pub struct Egress(Arc<Inner>);
 
 struct Inner {
+    /// The worker's runtime, which drives its connections whatever thread a guest runs on.
+    home: Handle,
     connector: Connector,
     limits: EgressLimits,
     pools: Arc<Mutex<Pools>>,
@@ -85,9 +96,9 @@ pub struct UpstreamResponse {
 }
 
 impl Egress {
-    /// A way out with no connection open yet.
+    /// A way out with no connection open yet. Has to be called within the runtime that will drive them.
     pub fn new(connector: Connector, limits: EgressLimits) -> Self {
-        Self(Arc::new(Inner { connector, limits, pools: Arc::default() }))
+        Self(Arc::new(Inner { home: Handle::current(), connector, limits, pools: Arc::default() }))
     }
 
     /// Longest silence inside a response body.
@@ -95,10 +106,15 @@ impl Egress {
         self.0.limits.idle_timeout
     }
 
+    /// Most bytes of a request body that an adaptor writes as it goes.
+    pub(crate) fn max_request_bytes(&self) -> u64 {
+        self.0.limits.max_request_bytes
+    }
+
     /// Sends a request where `grant` allows it and waits for the head of the response.
     pub async fn send(
         &self,
-        grant: &Grant,
+        grant: &Arc<Grant>,
         request: OutboundRequest,
     ) -> Result<UpstreamResponse, EgressError> {
         let origin = grant.permit(&request.method, &request.uri)?;
@@ -128,25 +144,35 @@ impl Egress {
         }
         let mut built = Request::new(request.body);
         *built.method_mut() = request.method;
-        *built.uri_mut() = request.uri;
+        *built.uri_mut() = origin.url(&request.uri)?;
         *built.headers_mut() = headers;
         Ok(built)
     }
 
     async fn exchange(
         &self,
-        grant: &Grant,
+        grant: &Arc<Grant>,
         origin: Origin,
         request: Request<OutgoingBody>,
     ) -> Result<UpstreamResponse, EgressError> {
-        let key = pool::Key::new(grant.tenant().clone(), origin);
+        let permit = self.0.connector.call(grant.tenant())?;
+        let key = pool::Key::new(Arc::clone(grant.tenant().name()), origin);
         let (response, lease) = pool::exchange(&self.0, grant, key, request).await?;
         let (parts, incoming) = response.into_parts();
         Ok(UpstreamResponse {
             status: parts.status,
             headers: visible_headers(parts.headers),
-            body: UpstreamBody::new(incoming, lease, &self.0.limits),
+            body: UpstreamBody::new(incoming, lease, permit, &self.0.limits),
         })
+    }
+}
+
+impl Inner {
+    /// A fresh connection, driven by the worker's runtime.
+    async fn open(&self, grant: &Arc<Grant>, origin: &Origin) -> Result<Sender, EgressError> {
+        let (connector, grant, origin) = (self.connector.clone(), Arc::clone(grant), origin.clone());
+        let opening = self.home.spawn(async move { connector.open(&grant, &origin).await });
+        AbortOnDropHandle::new(opening).await.unwrap_or_else(|e| Err(EgressError::Unreachable(e.to_string())))
     }
 }
 

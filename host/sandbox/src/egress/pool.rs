@@ -1,5 +1,5 @@
-//! Connections kept for reuse, by tenant and origin. HTTP/1.1 connections are leased, one request at
-//! a time; an HTTP/2 connection is shared.
+//! Connections kept for reuse, by tenant and origin. One carries one request at a time, over HTTP/2 too: its
+//! limits are the connection's, so whoever does not read would hold up or break off all others on it.
 
 use std::{
     collections::HashMap,
@@ -14,6 +14,9 @@ use hyper::{
 };
 
 use super::{EgressError, Grant, Inner, Origin, OutgoingBody};
+
+/// Unused connections that are kept for one tenant and origin, by each worker.
+const MAX_IDLE: usize = 256;
 
 /// Connections of one tenant to one origin.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -34,19 +37,41 @@ pub(super) enum Sender {
     H2(http2::SendRequest<OutgoingBody>),
 }
 
-/// All connections that nobody uses at the moment, and the shared HTTP/2 ones.
-#[derive(Default)]
-pub(super) struct Pools(HashMap<Key, Kept>);
+impl Sender {
+    /// Whether the connection is open and done with the request before: a backend may answer while it still
+    /// waits for the rest of one.
+    fn is_ready(&self) -> bool {
+        match self {
+            Self::H1(sender) => sender.is_ready(),
+            Self::H2(sender) => sender.is_ready(),
+        }
+    }
 
-#[derive(Default)]
-struct Kept {
-    idle: Vec<(http1::SendRequest<OutgoingBody>, Instant)>,
-    shared: Option<http2::SendRequest<OutgoingBody>>,
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::H1(sender) => sender.is_closed(),
+            Self::H2(sender) => sender.is_closed(),
+        }
+    }
 }
 
-/// An HTTP/1.1 connection in use. Given back at the end of the body; dropped before that, it closes.
+/// All connections that nobody uses at the moment, the one that was used last at the end.
+#[derive(Default)]
+pub(super) struct Pools(HashMap<Key, Vec<(Sender, Instant)>>);
+
+impl Pools {
+    fn keep(&mut self, key: Key, sender: Sender) {
+        let idle = self.0.entry(key).or_default();
+        if idle.len() >= MAX_IDLE {
+            idle.remove(0); // the oldest
+        }
+        idle.push((sender, Instant::now()));
+    }
+}
+
+/// A connection in use. Given back at the end of the body; dropped before that, it closes.
 pub(super) struct Lease {
-    sender: http1::SendRequest<OutgoingBody>,
+    sender: Sender,
     key: Key,
     pools: Weak<Mutex<Pools>>,
 }
@@ -58,9 +83,7 @@ impl Lease {
             return;
         }
         if let Some(pools) = self.pools.upgrade() {
-            let mut pools = pools.lock().unwrap_or_else(PoisonError::into_inner);
-            let kept = pools.0.entry(self.key).or_default();
-            kept.idle.push((self.sender, Instant::now()));
+            pools.lock().unwrap_or_else(PoisonError::into_inner).keep(self.key, self.sender);
         }
     }
 }
@@ -72,10 +95,10 @@ impl Lease {
 /// or saw it at the moment of closing. Requests that a guest writes as it goes cannot be repeated.
 pub(super) async fn exchange(
     inner: &Inner,
-    grant: &Grant,
+    grant: &Arc<Grant>,
     key: Key,
     mut request: Request<OutgoingBody>,
-) -> Result<(Response<Incoming>, Option<Lease>), EgressError> {
+) -> Result<(Response<Incoming>, Lease), EgressError> {
     while let Some(sender) = take(inner, &key) {
         let spare = copy(&request);
         match send(inner, &key, sender, request).await {
@@ -87,7 +110,7 @@ pub(super) async fn exchange(
             },
         }
     }
-    let sender = inner.connector.open(grant, &key.origin).await?;
+    let sender = inner.open(grant, &key.origin).await?;
     send(inner, &key, sender, request).await.map_err(|failed| failed.error)
 }
 
@@ -103,19 +126,13 @@ fn copy(request: &Request<OutgoingBody>) -> Option<Request<OutgoingBody>> {
 /// The connection that was used last, because it is the likeliest to be alive.
 fn take(inner: &Inner, key: &Key) -> Option<Sender> {
     let mut pools = inner.pools.lock().unwrap_or_else(PoisonError::into_inner);
-    let kept = pools.0.get_mut(key)?;
-    if let Some(shared) = &kept.shared {
-        if !shared.is_closed() {
-            return Some(Sender::H2(shared.clone()));
-        }
-        kept.shared = None;
-    }
+    let idle = pools.0.get_mut(key)?;
     let keep_alive = inner.limits.keep_alive;
-    while let Some((sender, since)) = kept.idle.pop() {
+    while let Some((sender, since)) = idle.pop() {
         if since.elapsed() > keep_alive {
-            kept.idle.clear(); // the others are older still
-        } else if !sender.is_closed() {
-            return Some(Sender::H1(sender));
+            idle.clear(); // the others are older still
+        } else if sender.is_ready() {
+            return Some(sender);
         }
     }
     None
@@ -148,73 +165,54 @@ fn was_reset(error: &hyper::Error) -> bool {
 async fn send(
     inner: &Inner,
     key: &Key,
-    sender: Sender,
+    mut sender: Sender,
     request: Request<OutgoingBody>,
-) -> Result<(Response<Incoming>, Option<Lease>), Failed> {
-    match sender {
-        Sender::H1(sender) => send_http1(inner, key, sender, request).await,
-        Sender::H2(sender) => send_http2(inner, key, sender, request).await,
-    }
+) -> Result<(Response<Incoming>, Lease), Failed> {
+    let response = match &mut sender {
+        Sender::H1(sender) => send_http1(sender, request).await,
+        Sender::H2(sender) => send_http2(key, sender, request).await,
+    };
+    let pools = Arc::downgrade(&inner.pools);
+    response.map(|response| (response, Lease { sender, key: key.clone(), pools }))
 }
 
 async fn send_http1(
-    inner: &Inner,
-    key: &Key,
-    mut sender: http1::SendRequest<OutgoingBody>,
+    sender: &mut http1::SendRequest<OutgoingBody>,
     mut request: Request<OutgoingBody>,
-) -> Result<(Response<Incoming>, Option<Lease>), Failed> {
+) -> Result<Response<Incoming>, Failed> {
     if let Err(error) = sender.ready().await {
         return Err(Failed::new(&error, Some(request)));
     }
     let absolute = request.uri().clone();
     *request.uri_mut() = origin_form(&absolute);
-    match sender.try_send_request(request).await {
-        Ok(response) => {
-            let pools = Arc::downgrade(&inner.pools);
-            Ok((response, Some(Lease { sender, key: key.clone(), pools })))
+    sender.try_send_request(request).await.map_err(|mut error| {
+        let mut unsent = error.take_message();
+        if let Some(request) = &mut unsent {
+            *request.uri_mut() = absolute;
         }
-        Err(mut error) => {
-            let mut unsent = error.take_message();
-            if let Some(request) = &mut unsent {
-                *request.uri_mut() = absolute;
-            }
-            Err(Failed::new(error.error(), unsent))
-        }
-    }
+        Failed::new(error.error(), unsent)
+    })
 }
 
 async fn send_http2(
-    inner: &Inner,
     key: &Key,
-    mut sender: http2::SendRequest<OutgoingBody>,
+    sender: &mut http2::SendRequest<OutgoingBody>,
     mut request: Request<OutgoingBody>,
-) -> Result<(Response<Incoming>, Option<Lease>), Failed> {
+) -> Result<Response<Incoming>, Failed> {
     if let Err(error) = sender.ready().await {
         return Err(Failed::new(&error, Some(request)));
     }
-    remember(inner, key, &sender);
     *request.version_mut() = Version::HTTP_2;
     request.headers_mut().remove(http::header::HOST); // `:authority` says it
-    match sender.try_send_request(request).await {
-        Ok(response) => Ok((response, None)),
-        Err(mut error) => {
-            let mut unsent = error.take_message();
-            if let Some(request) = &mut unsent {
-                // The next connection may speak HTTP/1.1.
-                *request.version_mut() = Version::HTTP_11;
-                request.headers_mut().insert(http::header::HOST, key.origin.host_header().clone());
-            }
-            Err(Failed::new(error.error(), unsent))
+    sender.try_send_request(request).await.map_err(|mut error| {
+        let mut unsent = error.take_message();
+        if let Some(request) = &mut unsent {
+            // The next connection may speak HTTP/1.1.
+            *request.version_mut() = Version::HTTP_11;
+            request.headers_mut().insert(http::header::HOST, key.origin.host_header().clone());
         }
-    }
-}
-
-fn remember(inner: &Inner, key: &Key, sender: &http2::SendRequest<OutgoingBody>) {
-    let mut pools = inner.pools.lock().unwrap_or_else(PoisonError::into_inner);
-    let kept = pools.0.entry(key.clone()).or_default();
-    if kept.shared.is_none() {
-        kept.shared = Some(sender.clone());
-    }
+        Failed::new(error.error(), unsent)
+    })
 }
 
 /// HTTP/1.1 requests carry the path alone; the origin is in `host`.

@@ -1,9 +1,11 @@
 //! `wasi:http`: the same grant, pool and limits as `upstream`, behind wasmtime's types.
 
-use std::{sync::Arc, time::Duration};
+use std::{any::Any, sync::Arc, time::Duration};
 
 use http::{HeaderName, Request, Response};
 use http_body_util::BodyExt;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
 use wasmtime_wasi_http::{
     Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
@@ -64,7 +66,7 @@ impl WasiHttpHooks for Hooks {
                 method: parts.method,
                 uri: parts.uri,
                 headers,
-                body: OutgoingBody::Guest(body),
+                body: OutgoingBody::Guest { body, left: egress.max_request_bytes() },
                 timeout: options.and_then(head_timeout),
             };
             let sent = match allowed {
@@ -77,6 +79,18 @@ impl WasiHttpHooks for Hooks {
             *built.headers_mut() = response.headers;
             Ok::<Sent, Error>((built, Box::new(async { Ok(()) })))
         })
+    }
+}
+
+/// Breaks off the request bodies that a guest has not finished. Dropped as they are, they would end as if they
+/// were complete, and a backend would work on half a request.
+pub(crate) fn abort_unfinished(table: &mut ResourceTable) {
+    for entry in table.iter_mut() {
+        let entry: &mut dyn Any = entry;
+        if let Some(body) = entry.downcast_mut::<HostOutgoingBody>() {
+            let (nothing, _) = HostOutgoingBody::new(StreamContext::Request, None, 1, 1);
+            std::mem::replace(body, nothing).abort();
+        }
     }
 }
 
@@ -93,7 +107,8 @@ fn into_wasi(error: EgressError) -> Error {
         EgressError::Unreachable(_) => Error::ConnectionRefused,
         EgressError::HeadTimeout(_) | EgressError::IdleTimeout(_) => Error::ConnectionReadTimeout,
         EgressError::Disconnected(_) => Error::ConnectionTerminated,
+        EgressError::RequestTooLarge => Error::HttpRequestBodySize(None),
         EgressError::TooLarge(limit) => Error::HttpResponseBodySize(Some(limit)),
-        EgressError::CallLimit(_) => Error::ConnectionLimitReached,
+        EgressError::CallLimit(_) | EgressError::Busy(_) => Error::ConnectionLimitReached,
     }
 }

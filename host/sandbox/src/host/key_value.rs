@@ -90,7 +90,7 @@ fn ttl(ms: Option<u32>) -> Duration {
 
 impl CallState {
     fn store<T>(&self, f: impl FnOnce(&mut TenantStore, Instant) -> T) -> T {
-        self.sandbox.0.key_value.with(self.hooks.grant.tenant(), |store| f(store, Instant::now()))
+        self.sandbox.0.key_value.with(self.hooks.grant.tenant().name(), |store| f(store, Instant::now()))
     }
 }
 

@@ -20,6 +20,9 @@ use crate::{
 /// Longest line, in bytes, before escaping.
 const MAX_LINE: usize = 4 << 10;
 
+/// What a line takes from the budget beside its text: its tags make it many times as long.
+const LINE_OVERHEAD: usize = 64;
+
 /// Whose lines these are.
 pub(crate) struct Tags {
     pub(crate) request: Arc<str>,
@@ -86,7 +89,8 @@ impl Sink {
         }
     }
 
-    fn emit(&self, level: Level, message: &str) {
+    fn emit(&mut self, level: Level, message: &str) {
+        self.left = self.left.saturating_sub(LINE_OVERHEAD);
         let message = escape(message);
         let Tags { request, endpoint, tenant } = &self.tags;
         macro_rules! event {

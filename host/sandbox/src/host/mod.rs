@@ -1,5 +1,6 @@
 //! What adaptors may import. Everything is linked here and nothing else is: no files, no sockets.
 
+mod clock;
 mod http;
 pub(crate) mod key_value;
 mod logging;
@@ -14,7 +15,8 @@ use wasmtime_wasi::{cli::WasiCli, p2::bindings::cli};
 use crate::{bindings::airlock::adaptor as contract, call::CallState};
 
 pub(crate) use self::{
-    http::Hooks,
+    clock::CoarseClock,
+    http::{Hooks, abort_unfinished},
     logging::{LogSink, Tags},
     upstream::outbound,
 };

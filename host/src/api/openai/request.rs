@@ -15,19 +15,20 @@ use crate::api::error::{ApiError, ErrorKind};
 
 /// A request whose known fields are in order.
 #[derive(Debug)]
-pub(super) struct ParsedRequest {
+pub struct ParsedRequest {
     /// The model, as the client named it.
-    pub(super) model: String,
+    pub model: String,
     /// Whether events are wanted.
-    pub(super) stream: bool,
+    pub stream: bool,
     /// Whether the client wants to see the chunk with the usage.
-    pub(super) show_usage: bool,
+    pub show_usage: bool,
     /// The client's bytes; in streams, with `stream_options.include_usage` set.
-    pub(super) body: Bytes,
+    pub body: Bytes,
 }
 
 impl ParsedRequest {
-    pub(super) fn read(operation: Operation, body: Bytes) -> Result<Self, ApiError> {
+    /// Reads and checks a body that has come whole.
+    pub fn read(operation: Operation, body: Bytes) -> Result<Self, ApiError> {
         let known = Known::read(&body)?;
         fields::check(operation, &known)?;
         let model = known.get_as::<String>("model").unwrap_or_default();
@@ -54,7 +55,10 @@ impl<'a> Known<'a> {
         if body.trim_ascii().is_empty() {
             return Err(fail("The body is empty; send one JSON object.".into()));
         }
-        let mut reader = serde_json::Deserializer::from_slice(body);
+        // Of the fields that nobody here knows, the reader would not check it.
+        let text = std::str::from_utf8(body)
+            .map_err(|e| fail(format!("The body is not UTF-8, as JSON has to be: {e}.")))?;
+        let mut reader = serde_json::Deserializer::from_str(text);
         let known = reader
             .deserialize_map(KnownVisitor)
             .and_then(|known| reader.end().map(|()| known))
@@ -196,6 +200,17 @@ mod tests {
             if extra.contains("other") {
                 assert_eq!((&body["stream_options"]["other"], &body["z"]), (&json!(1), &json!(2)));
             }
+        }
+    }
+
+    #[test]
+    fn what_is_not_utf_8_is_refused_wherever_it_stands() {
+        for field in [&b"\"x\":\"\xff\""[..], b"\"user\":\"\xff\"", b"\"\xff\":1"] {
+            let body = chat(",#").into_bytes();
+            let at = body.iter().position(|b| *b == b'#').unwrap();
+            let body = [&body[..at], field, &body[at + 1..]].concat();
+            let error = ParsedRequest::read(Operation::ChatCompletions, body.into()).unwrap_err();
+            assert_eq!((error.status().as_u16(), error.kind()), (400, ErrorKind::InvalidJson));
         }
     }
 

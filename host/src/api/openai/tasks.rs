@@ -1,6 +1,6 @@
 //! `POST /v1/chat/completions` and the other operations: one path through all rooms.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use airlock_sandbox::{Operation, Task};
 use axum::{
@@ -41,8 +41,8 @@ async fn handle(
     operation: Operation,
     request: Request,
 ) -> Response {
-    let ledger = Arc::clone(worker.gateway().ledger());
-    let mut entry = Entry::open(ledger, Arc::clone(&id), operation);
+    let (ledger, open) = (Arc::clone(worker.gateway().ledger()), worker.gateway().requests().count());
+    let mut entry = Entry::open(ledger, open, Arc::clone(&id), operation);
     let mut response = match run(&worker, &scope, id, operation, request, &mut entry).await {
         Ok((opened, plan)) => opened.into_response(plan, entry),
         Err(error) => {
@@ -92,16 +92,19 @@ async fn run(
         stream: parsed.stream,
         show_usage: parsed.show_usage,
         max_answer_bytes: settings.max_answer_bytes,
+        max_stream_bytes: settings.max_stream_bytes,
+        max_answer_time: Duration::from_secs(settings.max_answer_seconds),
+        client_stall: Duration::from_secs(settings.client_stall_seconds),
         render: ApiError::render,
     };
-    let task = Task {
+    let task = Arc::new(Task {
         id,
         operation,
         model: parsed.model,
         stream: parsed.stream,
         user: Some(caller.for_adaptors()),
         body: parsed.body,
-    };
+    });
     let dispatched = dispatch(worker.egress(), candidates, &task)
         .await
         .ok_or_else(|| ApiError::new(ErrorKind::Internal, "no endpoint was asked"))?;

@@ -1,0 +1,85 @@
+//! Whose adaptor runs. What one tenant's calls use up or leave behind is never another's.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsConnector;
+
+use crate::{EgressError, Fault};
+
+/// What all calls of one tenant together may hold at one moment.
+#[derive(Debug, Clone)]
+pub struct TenantLimits {
+    /// Instances.
+    pub instances: usize,
+    /// Outbound exchanges, from the request to the last byte of the response.
+    pub outbound_calls: usize,
+    /// Look-ups of names. A slow name server would otherwise hold threads that others need.
+    pub lookups: usize,
+}
+
+impl Default for TenantLimits {
+    fn default() -> Self {
+        Self { instances: Semaphore::MAX_PERMITS, outbound_calls: 1024, lookups: 8 }
+    }
+}
+
+/// One tenant: its name, what its calls share, and how much of it there is. All grants of a tenant hold the
+/// same one.
+pub struct Tenant {
+    name: Arc<str>,
+    limits: TenantLimits,
+    instances: Arc<Semaphore>,
+    outbound_calls: Arc<Semaphore>,
+    lookups: Arc<Semaphore>,
+    /// Made on first use by the connector. TLS sessions are resumed by the tenant that began them only.
+    pub(crate) tls: Mutex<Option<TlsConnector>>,
+}
+
+impl Tenant {
+    /// A tenant with nothing in use.
+    pub fn new(name: &str, limits: TenantLimits) -> Arc<Self> {
+        let semaphore = |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
+        Arc::new(Self {
+            name: name.into(),
+            instances: semaphore(limits.instances),
+            outbound_calls: semaphore(limits.outbound_calls),
+            lookups: semaphore(limits.lookups),
+            limits,
+            tls: Mutex::default(),
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Takes one of the tenant's instances, or says at once that there is none.
+    pub(crate) fn instance(&self) -> Result<OwnedSemaphorePermit, Fault> {
+        Arc::clone(&self.instances)
+            .try_acquire_owned()
+            .map_err(|_| Fault::Overloaded { what: "sandboxes of this tenant", limit: self.limits.instances })
+    }
+
+    /// Takes one of the tenant's outbound calls, or says at once that there is none.
+    pub(crate) fn outbound_call(&self) -> Result<OwnedSemaphorePermit, EgressError> {
+        Arc::clone(&self.outbound_calls)
+            .try_acquire_owned()
+            .map_err(|_| EgressError::Busy(self.limits.outbound_calls))
+    }
+
+    /// Waits for one of the tenant's look-ups.
+    pub(crate) async fn lookup(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.lookups).acquire_owned().await.ok()
+    }
+}
+
+impl fmt::Debug for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tenant({})", self.name)
+    }
+}
