@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
-use wasmtime::{Engine, InstanceAllocationStrategy};
+use wasmtime::{Engine, InstanceAllocationStrategy, error::OutOfMemory};
 
 use super::{compatibility, one_line, proposals};
 use crate::engine;
@@ -21,6 +21,8 @@ pub(super) enum Verdict {
     Invalid(String),
     /// Valid WebAssembly, with a proposal that is switched off.
     Proposal(String),
+    /// There was not enough memory to read or to compile it.
+    OutOfMemory,
 }
 
 impl Verdict {
@@ -48,21 +50,29 @@ impl ComponentCompiler {
     /// Reads a component to the end of `input`, and answers on `output`.
     pub fn serve(&self, mut input: impl Read, mut output: impl Write) -> io::Result<()> {
         let mut bytes = Vec::new();
-        input.read_to_end(&mut bytes)?;
-        let (verdict, code) = match self.engine.precompile_component(&bytes) {
-            Ok(code) => (Verdict::Compiled { compatibility: compatibility(&self.engine) }, code),
-            Err(error) => {
-                let needed = proposals::needed(&bytes);
-                let verdict = needed.map_or_else(
-                    || Verdict::Invalid(one_line(&error)),
-                    |name| Verdict::Proposal(name.into()),
-                );
-                (verdict, Vec::new())
-            }
+        let (verdict, code) = match input.read_to_end(&mut bytes) {
+            Ok(_) => self.compile(&bytes),
+            Err(error) if error.kind() == io::ErrorKind::OutOfMemory => (Verdict::OutOfMemory, Vec::new()),
+            Err(error) => return Err(error),
         };
+        drop(bytes);
         serde_json::to_writer(&mut output, &verdict)?;
         output.write_all(b"\n")?;
         output.write_all(&code)?;
         output.flush()
+    }
+
+    fn compile(&self, bytes: &[u8]) -> (Verdict, Vec<u8>) {
+        let error = match self.engine.precompile_component(bytes) {
+            Ok(code) => return (Verdict::Compiled { compatibility: compatibility(&self.engine) }, code),
+            Err(error) => error,
+        };
+        let verdict = if error.is::<OutOfMemory>() {
+            Verdict::OutOfMemory
+        } else {
+            proposals::needed(bytes)
+                .map_or_else(|| Verdict::Invalid(one_line(&error)), |name| Verdict::Proposal(name.into()))
+        };
+        (verdict, Vec::new())
     }
 }

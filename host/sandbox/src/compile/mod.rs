@@ -130,6 +130,7 @@ impl Compiler {
             Verdict::Compiled { .. } => Err(broken("it belongs to another version of airlock")),
             Verdict::Invalid(why) => Err(LoadError::Invalid(why)),
             Verdict::Proposal(name) => Err(LoadError::Proposal(name)),
+            Verdict::OutOfMemory => Err(self.too_much_memory()),
         }
     }
 
@@ -173,6 +174,13 @@ impl Compiler {
         Err(self.died(status, &String::from_utf8_lossy(&complaint)))
     }
 
+    fn too_much_memory(&self) -> LoadError {
+        LoadError::CompileLimit(format!(
+            "{} MiB of memory to compile",
+            self.settings.limits.memory_bytes >> 20
+        ))
+    }
+
     /// What a child's end says about its component.
     fn died(&self, status: std::process::ExitStatus, complaint: &str) -> LoadError {
         use std::os::unix::process::ExitStatusExt as _;
@@ -186,7 +194,7 @@ impl Compiler {
                 .iter()
                 .any(|sign| complaint.contains(sign)) =>
             {
-                LoadError::CompileLimit(format!("{} MiB of memory to compile", limits.memory_bytes >> 20))
+                self.too_much_memory()
             }
             _ => LoadError::Compiler(format!("{status}: {}", complaint.trim())),
         }
