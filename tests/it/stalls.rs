@@ -22,7 +22,8 @@ async fn a_stream_without_end_is_cut_at_the_limit() {
         })
         .start()
         .await;
-    let text = within(gateway.chat_stream().send()).await.unwrap().text().await.unwrap();
+    let answer = within(gateway.chat_stream().send()).await.unwrap();
+    let text = within(answer.text()).await.unwrap();
     assert!((80_000..140_000).contains(&text.len()), "{}", text.len());
     stream_error(&text, "response_too_large");
     gateway.idle().await;
@@ -33,7 +34,8 @@ async fn a_stream_without_end_is_cut_at_the_limit() {
     for _ in 0..101 {
         feed.send(format!("data: {{\"x\":\"{}\"}}\n\n", "y".repeat(1000)));
     }
-    let text = within(asking).await.unwrap().unwrap().text().await.unwrap();
+    let answer = within(asking).await.unwrap().unwrap();
+    let text = within(answer.text()).await.unwrap();
     assert!(events(&text).len() > 90, "{}", events(&text).len());
     stream_error(&text, "response_too_large");
     within(feed.closed()).await;
