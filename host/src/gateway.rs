@@ -1,18 +1,24 @@
 //! Everything that serving needs, assembled: shared by all workers, plus what each worker has alone.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use airlock_sandbox::{CacheKey, Connector, Egress, Sandbox, Tenant, TenantLimits};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth::Keys,
+    batch::Batches,
     catalog::{self, BuildInput, Catalog},
     config::{Env, Settings},
     fixtures::{Fixtures, Mistakes},
     gauge::Gauge,
+    jobs::JobBoard,
     ledger::Ledger,
     store::{self, Store, StoreError},
 };
@@ -29,6 +35,9 @@ pub enum StartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A notice for a cluster that the fixtures do not have.
+    #[error("maintenance.{0}: there is no cluster of this name; correct or remove the setting")]
+    Maintenance(String),
     /// The sandbox's pool.
     #[error("{0}")]
     Sandbox(String),
@@ -40,9 +49,11 @@ pub enum StartError {
 /// A gateway that can serve. Several may live in one process.
 pub struct Gateway {
     settings: Settings,
-    catalog: Catalog,
+    catalog: Arc<Catalog>,
     keys: Keys,
     ledger: Arc<dyn Ledger>,
+    jobs: JobBoard,
+    batches: Batches,
     sandbox: Sandbox,
     connector: Connector,
     requests: Gauge,
@@ -77,8 +88,12 @@ pub async fn check(
         budgets: settings.budgets(),
         tenant: Tenant::new(DEFAULT_TENANT, TenantLimits::default()),
         policy: settings.address_policy(),
+        maintenance: &settings.maintenance,
     };
     let catalog = catalog::build(input).await?;
+    if let Some(unknown) = settings.maintenance.keys().find(|name| catalog.cluster(name).is_none()) {
+        return Err(StartError::Maintenance(unknown.clone()));
+    }
     Ok(Checked { catalog, sandbox, connector })
 }
 
@@ -93,11 +108,14 @@ impl Gateway {
         let Checked { catalog, sandbox, connector } =
             check(&settings, env, Some(CacheKey(store::cache_key(&settings.data)?))).await?;
         let keys = Keys::load(store).await?;
+        let batches = Batches::open(store.clone(), settings.batch.max_active_per_user).await?;
         Ok(Arc::new(Self {
             settings,
-            catalog,
+            catalog: Arc::new(catalog),
             keys,
             ledger,
+            jobs: JobBoard::default(),
+            batches,
             sandbox,
             connector,
             requests: Gauge::default(),
@@ -125,6 +143,25 @@ impl Gateway {
     /// Where records go.
     pub fn ledger(&self) -> &Arc<dyn Ledger> {
         &self.ledger
+    }
+
+    /// What clusters are running.
+    pub fn jobs(&self) -> &JobBoard {
+        &self.jobs
+    }
+
+    /// Batches of all callers.
+    pub fn batches(&self) -> &Batches {
+        &self.batches
+    }
+
+    /// What the gateway does beside serving requests, until `stop`: it follows keys and batches.
+    pub fn start_following(&self, store: Store, stop: &CancellationToken) {
+        tokio::spawn(self.keys.clone().follow(store, stop.clone()));
+        // A way out of its own, as connections belong to the thread that opened them.
+        let egress = Egress::new(self.connector.clone(), self.settings.egress_limits());
+        let period = Duration::from_secs(self.settings.batch.poll_seconds);
+        tokio::spawn(self.batches.clone().follow(Arc::clone(&self.catalog), egress, period, stop.clone()));
     }
 
     /// Calls to backends that are open at this moment.

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod auth;
+pub mod batch;
 pub mod catalog;
 mod chunks;
 pub mod cli;
@@ -13,6 +14,7 @@ pub mod demo;
 pub mod fixtures;
 pub mod gateway;
 pub mod gauge;
+pub mod jobs;
 pub mod ledger;
 pub mod observe;
 pub mod process;

@@ -28,7 +28,7 @@ fn the_errors_are_documented() {
 
 fn errors() -> String {
     let mut text = String::from(
-        "<!-- Made from host/src/api/error.rs by `./just docs`: change it there. -->\n\n\
+        "<!-- Made from host/src/api/error/table.rs by `./just docs`: change it there. -->\n\n\
          # Errors\n\n\
          Every error, on every path, has OpenAI's body and an `x-request-id` header that the log knows:\n\n\
          ```json\n\

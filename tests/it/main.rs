@@ -9,8 +9,10 @@
 )]
 
 mod addresses;
+mod batches;
 mod budgets;
 mod cli;
+mod coalescing;
 mod compile;
 mod connections;
 mod disconnects;
@@ -19,6 +21,7 @@ mod docs;
 mod egress;
 mod failures;
 mod federated;
+mod first_routes;
 mod fuzz;
 mod guests;
 mod host_interfaces;
@@ -29,6 +32,7 @@ mod hostile_requests;
 mod hostile_resources;
 mod hostile_upstreams;
 mod http2;
+mod inspect;
 mod lanes;
 mod leaks;
 mod loader;

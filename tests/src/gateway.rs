@@ -274,7 +274,7 @@ impl GatewayBuilder {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(gateway.keys().clone().follow(store.clone(), stop.clone()));
+        gateway.start_following(store.clone(), &stop);
         let server = tokio::spawn(server::serve(Arc::clone(&gateway), listener, stop.clone()));
         Ok(TestGateway {
             address,

@@ -35,6 +35,7 @@ macro_rules! exports {
                 "airlock:adaptor/upstream-http@0.1.0": crate::bindings::imports::airlock::adaptor::upstream_http,
                 "airlock:adaptor/logging@0.1.0": crate::bindings::imports::airlock::adaptor::logging,
                 "airlock:adaptor/key-value@0.1.0": crate::bindings::imports::airlock::adaptor::key_value,
+                "airlock:adaptor/coalescing@0.1.0": crate::bindings::imports::airlock::adaptor::coalescing,
                 "wasi:io/poll@0.2.12": crate::bindings::imports::wasi::io::poll,
                 "wasi:io/error@0.2.12": crate::bindings::imports::wasi::io::error,
                 "wasi:io/streams@0.2.12": crate::bindings::imports::wasi::io::streams,
@@ -55,6 +56,15 @@ pub mod endpoint {
         world: "endpoint-adaptor",
         export_macro_name: "export_endpoint_bindings",
         default_bindings_module: "airlock_adaptor::bindings::endpoint",
+    }
+}
+
+/// What an endpoint adaptor with batches exports beside its endpoint.
+pub mod batch {
+    exports! {
+        world: "batch-adaptor",
+        export_macro_name: "export_batch_bindings",
+        default_bindings_module: "airlock_adaptor::bindings::batch",
     }
 }
 

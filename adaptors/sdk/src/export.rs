@@ -2,9 +2,13 @@
 
 use std::marker::PhantomData;
 
+use crate::bindings::batch::exports::airlock::adaptor::batch;
 use crate::bindings::cluster::exports::airlock::adaptor::cluster;
 use crate::bindings::endpoint::exports::airlock::adaptor::{endpoint, replies};
-use crate::{AdaptorError, ClusterInfo, EndpointInfo, Events, Jobs, Reply, Task, User};
+use crate::{
+    AdaptorError, BatchProgress, BatchRequest, ClusterInfo, EndpointInfo, Events, Jobs, Reply,
+    SubmittedBatch, Task, User,
+};
 
 /// Runs tasks on one backend.
 pub trait EndpointAdaptor {
@@ -20,6 +24,24 @@ pub trait EndpointAdaptor {
     fn submit_streaming_task(endpoint: EndpointInfo, task: Task) -> Result<Reply, AdaptorError> {
         Self::submit_task(endpoint, task)
     }
+}
+
+/// Runs many tasks as one job: what an endpoint adaptor implements beside [`EndpointAdaptor`] where its backend can.
+pub trait BatchAdaptor {
+    /// Whether this endpoint takes batches, by its configuration. Without network.
+    fn has_batch_enabled(endpoint: &EndpointInfo) -> bool;
+
+    /// Starts a batch.
+    fn submit_batch(endpoint: EndpointInfo, request: BatchRequest) -> Result<SubmittedBatch, AdaptorError>;
+
+    /// Asks how far a batch has got. `handle` is what [`Self::submit_batch`] gave.
+    fn get_batch_status(endpoint: EndpointInfo, handle: String) -> Result<BatchProgress, AdaptorError>;
+
+    /// Reads the results of a completed batch whose status came without.
+    fn get_batch_result(endpoint: EndpointInfo, handle: String) -> Result<Vec<u8>, AdaptorError>;
+
+    /// Asks for a batch to stop.
+    fn cancel_batch(endpoint: EndpointInfo, handle: String) -> Result<(), AdaptorError>;
 }
 
 /// Reports what a cluster is running.
@@ -56,6 +78,28 @@ impl<T: ClusterAdaptor> cluster::Guest for Exported<T> {
     }
 }
 
+impl<T: BatchAdaptor> batch::Guest for Exported<T> {
+    fn has_batch_enabled(endpoint: EndpointInfo) -> bool {
+        T::has_batch_enabled(&endpoint)
+    }
+
+    fn submit_batch(endpoint: EndpointInfo, request: BatchRequest) -> Result<SubmittedBatch, AdaptorError> {
+        T::submit_batch(endpoint, request).map_err(AdaptorError::at_run_time)
+    }
+
+    fn get_batch_status(endpoint: EndpointInfo, handle: String) -> Result<BatchProgress, AdaptorError> {
+        T::get_batch_status(endpoint, handle).map_err(AdaptorError::at_run_time)
+    }
+
+    fn get_batch_result(endpoint: EndpointInfo, handle: String) -> Result<Vec<u8>, AdaptorError> {
+        T::get_batch_result(endpoint, handle).map_err(AdaptorError::at_run_time)
+    }
+
+    fn cancel_batch(endpoint: EndpointInfo, handle: String) -> Result<(), AdaptorError> {
+        T::cancel_batch(endpoint, handle).map_err(AdaptorError::at_run_time)
+    }
+}
+
 /// Makes a type that implements [`EndpointAdaptor`] this component's endpoint adaptor.
 #[macro_export]
 macro_rules! export_endpoint {
@@ -64,6 +108,19 @@ macro_rules! export_endpoint {
             type AirlockEndpoint = $crate::Exported<$adaptor>;
             $crate::bindings::endpoint::export_endpoint_bindings!(
                 AirlockEndpoint with_types_in $crate::bindings::endpoint
+            );
+        };
+    };
+}
+
+/// Adds the batches of a type that implements [`BatchAdaptor`] to this component's endpoint adaptor.
+#[macro_export]
+macro_rules! export_batch {
+    ($adaptor:ty) => {
+        const _: () = {
+            type AirlockBatch = $crate::Exported<$adaptor>;
+            $crate::bindings::batch::export_batch_bindings!(
+                AirlockBatch with_types_in $crate::bindings::batch
             );
         };
     };

@@ -38,15 +38,18 @@ mod reply;
 pub mod sse;
 pub mod upstream;
 
+pub use bindings::batch::exports::airlock::adaptor::batch::{
+    BatchInput, BatchProgress, BatchRequest, BatchState, SubmittedBatch,
+};
 pub use bindings::cluster::exports::airlock::adaptor::cluster::{ClusterInfo, Job, Jobs, ModelInfo};
 pub use bindings::endpoint::exports::airlock::adaptor::replies::{EventStream, Reply};
 pub use bindings::imports::airlock::adaptor::common::{
     AdaptorError, EndpointInfo, Operation, Task, UpstreamRequest, User,
 };
-pub use bindings::imports::airlock::adaptor::key_value;
+pub use bindings::imports::airlock::adaptor::{coalescing, key_value};
 pub use bindings::imports::wasi;
 pub use config::config;
-pub use export::{ClusterAdaptor, EndpointAdaptor, Exported};
+pub use export::{BatchAdaptor, ClusterAdaptor, EndpointAdaptor, Exported};
 pub use reply::{EventSource, Events};
 /// The versions the SDK uses, so that an adaptor needs no others.
 pub use {serde, serde_json};

@@ -18,6 +18,7 @@ wasmtime::component::bindgen!({
     imports: {
         "airlock:adaptor/upstream.send": async | trappable,
         "airlock:adaptor/upstream.[method]response.read": async | trappable,
+        "airlock:adaptor/coalescing.[method]member.next": async | trappable,
         default: trappable,
     },
     exports: { default: async },
@@ -28,5 +29,6 @@ wasmtime::component::bindgen!({
         "wasi:clocks": wasmtime_wasi::p2::bindings::clocks,
         "wasi:http": wasmtime_wasi_http::p2::bindings::http,
         "airlock:adaptor/upstream.response": crate::egress::UpstreamResponse,
+        "airlock:adaptor/coalescing.member": crate::coalesce::Member,
     },
 });

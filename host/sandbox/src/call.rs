@@ -203,6 +203,7 @@ fn new_state(sandbox: &Sandbox, plan: &CallPlan) -> CallState {
             grant: Arc::clone(&plan.grant),
             calls_left: budgets.outbound_calls,
             call_limit: budgets.outbound_calls,
+            regained: None,
         },
         task_body: plan.task_body.clone(),
         log,

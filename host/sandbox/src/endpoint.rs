@@ -117,10 +117,8 @@ pub struct Endpoint {
 impl Endpoint {
     /// Asks the adaptor to check the endpoint's configuration. It cannot call out meanwhile.
     pub async fn validate(self: &Arc<Self>, egress: &Egress) -> Result<(), Fault> {
-        let mut plan = self.plan(egress, "validate".into(), Bytes::new());
-        plan.budgets = Arc::new(Budgets { outbound_calls: 0, ..Budgets::clone(&self.budgets) });
         let this = Arc::clone(self);
-        let checked = self.sandbox.call(plan, async move |mut live| {
+        let checked = self.sandbox.call(self.offline_plan(egress), async move |mut live| {
             let (exports, info) = (this.adaptor.endpoint()?, this.contract_info());
             let checked = live.export(async |store, instance| {
                 let guest = exports.endpoint.load(&mut *store, instance)?;
@@ -183,7 +181,14 @@ impl Endpoint {
         reply.await?.map_err(|error| Fault::Reported(error.into()))
     }
 
-    fn plan(&self, egress: &Egress, request_id: Arc<str>, task_body: Bytes) -> CallPlan {
+    /// For what is asked while an endpoint is loaded: no call to a backend.
+    pub(crate) fn offline_plan(&self, egress: &Egress) -> CallPlan {
+        let mut plan = self.plan(egress, "validate".into(), Bytes::new());
+        plan.budgets = Arc::new(Budgets { outbound_calls: 0, ..Budgets::clone(&self.budgets) });
+        plan
+    }
+
+    pub(crate) fn plan(&self, egress: &Egress, request_id: Arc<str>, task_body: Bytes) -> CallPlan {
         CallPlan {
             adaptor: Arc::clone(&self.adaptor),
             grant: Arc::clone(&self.grant),
@@ -196,7 +201,7 @@ impl Endpoint {
         }
     }
 
-    fn contract_info(&self) -> common::EndpointInfo<'_> {
+    pub(crate) fn contract_info(&self) -> common::EndpointInfo<'_> {
         common::EndpointInfo {
             slug: &self.info.slug,
             cluster: &self.info.cluster,
@@ -298,7 +303,7 @@ fn contract_model(model: &ClusterModel) -> cluster::ModelInfo<'_> {
     cluster::ModelInfo { slug: &model.slug, framework: &model.framework, model: &model.model }
 }
 
-fn contract_user<'a>(user: &'a User, groups: &'a [&'a str]) -> common::User<'a> {
+pub(crate) fn contract_user<'a>(user: &'a User, groups: &'a [&'a str]) -> common::User<'a> {
     common::User { id: &user.id, name: user.name.as_deref(), groups, domain: user.domain.as_deref() }
 }
 

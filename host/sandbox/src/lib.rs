@@ -5,8 +5,10 @@
 //! This is the only crate that names wasmtime. It knows nothing of serving HTTP, of tenants' accounts or
 //! of databases.
 
+mod batch;
 mod bindings;
 mod call;
+mod coalesce;
 mod compile;
 mod counted;
 pub mod egress;
@@ -14,11 +16,13 @@ mod endpoint;
 mod engine;
 mod fault;
 mod host;
+mod inspect;
 mod lane;
 mod limits;
 mod loader;
 mod tenant;
 
+pub use batch::{BatchProgress, BatchRequest, BatchState, SubmittedBatch};
 pub use call::EventStream;
 pub use compile::{CacheKey, CacheSettings, CompileLimits, CompilerSettings, ComponentCompiler};
 pub use egress::{
@@ -28,6 +32,7 @@ pub use egress::{
 pub use endpoint::{Answer, Cluster, ClusterModel, Endpoint, EndpointInfo, Job, Jobs, Operation, Task, User};
 pub use engine::{Sandbox, SandboxSettings};
 pub use fault::{AdaptorError, Fault};
+pub use inspect::{AdaptorKind, Import, Inspection, inspect};
 pub use lane::Pace;
 pub use limits::Budgets;
 pub use loader::{Adaptor, CONTRACT_VERSION, LoadError};

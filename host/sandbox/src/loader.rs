@@ -23,7 +23,7 @@ pub struct Adaptor {
     pub(crate) pre: InstancePre<CallState>,
     endpoint: Option<EndpointExports>,
     cluster: Option<exported::cluster::GuestIndices>,
-    batch: bool,
+    batch: Option<exported::batch::GuestIndices>,
 }
 
 /// Where an endpoint adaptor's exports are.
@@ -128,6 +128,10 @@ impl Adaptor {
             .ok_or_else(|| Fault::BadOutput(format!("`{}` is no cluster adaptor", self.name)))
     }
 
+    pub(crate) fn batch(&self) -> Result<&exported::batch::GuestIndices, Fault> {
+        self.batch.as_ref().ok_or_else(|| Fault::BadOutput(format!("`{}` runs no batches", self.name)))
+    }
+
     /// Whether it runs tasks.
     pub fn is_endpoint(&self) -> bool {
         self.endpoint.is_some()
@@ -140,7 +144,7 @@ impl Adaptor {
 
     /// Whether it runs batches.
     pub fn is_batch(&self) -> bool {
-        self.batch
+        self.batch.is_some()
     }
 }
 
@@ -164,9 +168,6 @@ impl Sandbox {
             .linker
             .instantiate_pre(&component)
             .map_err(|e| LoadError::Import { name: "…".into(), why: format!("{e:#}") })?;
-        if exports.batch {
-            exported::batch::GuestIndices::new(&pre).map_err(shape("airlock:adaptor/batch"))?;
-        }
         Ok(Adaptor {
             name: name.into(),
             digest,
@@ -176,7 +177,10 @@ impl Sandbox {
                 .cluster
                 .then(|| exported::cluster::GuestIndices::new(&pre).map_err(shape("airlock:adaptor/cluster")))
                 .transpose()?,
-            batch: exports.batch,
+            batch: exports
+                .batch
+                .then(|| exported::batch::GuestIndices::new(&pre).map_err(shape("airlock:adaptor/batch")))
+                .transpose()?,
             pre,
         })
     }
@@ -194,7 +198,7 @@ fn shape(interface: &'static str) -> impl Fn(wasmtime::Error) -> LoadError {
 }
 
 /// The first eight bytes tell modules from components, before any parser runs.
-fn check_kind(bytes: &[u8]) -> Result<(), LoadError> {
+pub(crate) fn check_kind(bytes: &[u8]) -> Result<(), LoadError> {
     if Engine::detect_precompiled(bytes).is_some() {
         return Err(LoadError::Precompiled);
     }
@@ -240,7 +244,7 @@ fn check_names(engine: &Engine, component: &Component) -> Result<Exports, LoadEr
 }
 
 /// The interface's name where it belongs to the contract, in a version that is understood.
-fn contract_interface(name: &str) -> Result<Option<&str>, LoadError> {
+pub(crate) fn contract_interface(name: &str) -> Result<Option<&str>, LoadError> {
     let Some(rest) = name.strip_prefix(PACKAGE) else { return Ok(None) };
     let (interface, version) = rest.split_once('@').unwrap_or((rest, "none"));
     if version != "0.1" && !version.starts_with("0.1.") {
@@ -249,10 +253,12 @@ fn contract_interface(name: &str) -> Result<Option<&str>, LoadError> {
     Ok(Some(interface))
 }
 
-fn check_import(name: &str) -> Result<(), LoadError> {
+pub(crate) fn check_import(name: &str) -> Result<(), LoadError> {
     let refuse = |why: &str| Err(LoadError::Import { name: name.to_owned(), why: why.to_owned() });
     match contract_interface(name)? {
-        Some("common" | "upstream" | "upstream-http" | "logging" | "key-value") => return Ok(()),
+        Some("common" | "upstream" | "upstream-http" | "logging" | "key-value" | "coalescing") => {
+            return Ok(());
+        }
         Some("endpoint" | "replies") => {
             return refuse(
                 "it is a middleware, which needs another adaptor behind it and does nothing alone",

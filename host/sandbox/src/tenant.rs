@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsConnector;
 
-use crate::{EgressError, Fault};
+use crate::{EgressError, Fault, coalesce::Groups};
 
 /// What all calls of one tenant together may hold at one moment.
 #[derive(Debug, Clone)]
@@ -35,6 +35,7 @@ pub struct Tenant {
     instances: Arc<Semaphore>,
     outbound_calls: Arc<Semaphore>,
     lookups: Arc<Semaphore>,
+    groups: Arc<Groups>,
     /// Made on first use by the connector. TLS sessions are resumed by the tenant that began them only.
     pub(crate) tls: Mutex<Option<TlsConnector>>,
 }
@@ -48,6 +49,7 @@ impl Tenant {
             instances: semaphore(limits.instances),
             outbound_calls: semaphore(limits.outbound_calls),
             lookups: semaphore(limits.lookups),
+            groups: Arc::default(),
             limits,
             tls: Mutex::default(),
         })
@@ -56,6 +58,11 @@ impl Tenant {
     /// Its name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// Where its instances meet.
+    pub(crate) fn groups(&self) -> &Arc<Groups> {
+        &self.groups
     }
 
     /// Takes one of the tenant's instances, or says at once that there is none.

@@ -19,7 +19,7 @@ pub(super) async fn ready(State(worker): State<Worker>) -> Response {
     let catalog = gateway.catalog();
     let body = json!({
         "status": "ready",
-        "clusters": catalog.cluster_count(),
+        "clusters": catalog.clusters().len(),
         "endpoints": catalog.endpoints().count(),
     });
     Json(body).into_response()

@@ -3,6 +3,7 @@
 mod edge;
 pub mod error;
 mod extract;
+mod first;
 mod health;
 mod metrics;
 mod openai;

@@ -16,7 +16,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::{
     edge,
     error::{ApiError, ErrorKind},
-    extract, health, metrics, openai,
+    extract, first, health, metrics, openai,
 };
 use crate::gateway::Worker;
 
@@ -33,6 +33,7 @@ pub fn router(worker: Worker) -> Router {
         }
     }
     router
+        .merge(first::routes("/resource_server"))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(worker)

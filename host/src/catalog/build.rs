@@ -40,6 +40,8 @@ pub struct BuildInput<'a> {
     pub tenant: Arc<Tenant>,
     /// Where its calls may go.
     pub policy: AddressPolicy,
+    /// Clusters that are down, with a notice each.
+    pub maintenance: &'a BTreeMap<String, String>,
 }
 
 /// Builds a catalog, or says everything that is wrong.
@@ -63,13 +65,23 @@ impl Builder<'_> {
         for endpoint in &fixtures.endpoints {
             let cluster = fixtures.clusters.iter().find(|c| c.name == endpoint.cluster);
             if let (Some(cluster), Some(backend)) = (cluster, self.backend(endpoint).await) {
-                add_endpoint(&mut catalog, endpoint, cluster, backend);
+                let takes_batches = self.takes_batches(endpoint, &backend).await;
+                add_endpoint(&mut catalog, endpoint, cluster, backend, takes_batches);
             }
         }
         for cluster in &fixtures.clusters {
             if let Some(adaptor) = self.cluster(cluster, fixtures).await {
-                let frameworks = cluster.frameworks.clone();
-                catalog.clusters.insert(cluster.name.clone(), CatalogCluster { frameworks, adaptor });
+                let maintenance = self.input.maintenance.get(&cluster.name).cloned();
+                catalog.clusters.insert(
+                    cluster.name.clone(),
+                    CatalogCluster {
+                        frameworks: cluster.frameworks.clone(),
+                        operations: operations(cluster),
+                        access: access(&cluster.allowed_groups, &cluster.allowed_domains),
+                        maintenance,
+                        adaptor,
+                    },
+                );
             }
         }
         for federated in &fixtures.federated {
@@ -165,6 +177,18 @@ impl Builder<'_> {
         }
     }
 
+    async fn takes_batches(&mut self, fixture: &EndpointFixture, backend: &Backend) -> bool {
+        let asked = match backend {
+            Backend::Adaptor(endpoint) => endpoint.has_batch_enabled(self.input.egress).await,
+            #[cfg(feature = "native-path")]
+            Backend::Native(_) => Ok(false),
+        };
+        asked.unwrap_or_else(|fault| {
+            self.refused(fixture, &fault);
+            false
+        })
+    }
+
     /// The adaptor's own word on the configuration.
     fn refused(&mut self, fixture: &EndpointFixture, fault: &Fault) {
         let message = match fault {
@@ -256,24 +280,33 @@ fn add_endpoint(
     fixture: &EndpointFixture,
     cluster: &ClusterFixture,
     backend: Backend,
+    takes_batches: bool,
 ) {
-    let offered = |o: &Operation| cluster.operations.iter().any(|name| name == o.path());
-    let access =
-        |groups: &[String], domains: &[String]| Access { groups: groups.to_vec(), domains: domains.to_vec() };
     let endpoint = Arc::new(CatalogEndpoint {
         slug: fixture.slug.as_str().into(),
         cluster: fixture.cluster.clone(),
         framework: fixture.framework.clone(),
         model: fixture.model.clone(),
-        operations: Operation::ALL.into_iter().filter(offered).collect(),
+        operations: operations(cluster),
         access: vec![
             access(&fixture.allowed_groups, &fixture.allowed_domains),
             access(&cluster.allowed_groups, &cluster.allowed_domains),
         ],
         backend,
+        takes_batches,
     });
     catalog.by_model.entry(fixture.model.clone()).or_default().push(Arc::clone(&endpoint));
     catalog.endpoints.insert(Arc::clone(&endpoint.slug), endpoint);
+}
+
+/// What a cluster offers, of what this gateway serves.
+fn operations(cluster: &ClusterFixture) -> Vec<Operation> {
+    let offered = |o: &Operation| cluster.operations.iter().any(|name| name == o.path());
+    Operation::ALL.into_iter().filter(offered).collect()
+}
+
+fn access(groups: &[String], domains: &[String]) -> Access {
+    Access { groups: groups.to_vec(), domains: domains.to_vec() }
 }
 
 fn add_federated(catalog: &mut Catalog, fixture: &FederatedFixture) {

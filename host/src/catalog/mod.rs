@@ -40,6 +40,8 @@ pub struct CatalogEndpoint {
     pub access: Vec<Access>,
     /// What answers.
     pub backend: Backend,
+    /// Whether it takes batches.
+    pub takes_batches: bool,
 }
 
 /// What answers for an endpoint.
@@ -55,6 +57,12 @@ pub enum Backend {
 pub struct CatalogCluster {
     /// Frameworks that it has.
     pub frameworks: Vec<String>,
+    /// What it offers.
+    pub operations: Vec<Operation>,
+    /// Who may use it.
+    pub access: Access,
+    /// What its operator says where it is down.
+    pub maintenance: Option<String>,
     /// Its adaptor, which reports jobs.
     pub adaptor: Arc<Cluster>,
 }
@@ -96,8 +104,8 @@ impl Catalog {
         self.clusters.get(name)
     }
 
-    /// How many clusters there are.
-    pub fn cluster_count(&self) -> usize {
-        self.clusters.len()
+    /// All clusters, with their names.
+    pub fn clusters(&self) -> impl ExactSizeIterator<Item = (&str, &CatalogCluster)> {
+        self.clusters.iter().map(|(name, cluster)| (name.as_str(), cluster))
     }
 }

@@ -17,7 +17,7 @@ pub(super) async fn run(args: SettingsArgs, env: &Env) -> Result<(), Failure> {
     say(format_args!(
         "{}: {} cluster(s), {} endpoint(s), {} federated endpoint(s), all in order",
         settings.fixtures.display(),
-        catalog.cluster_count(),
+        catalog.clusters().len(),
         catalog.endpoints().count(),
         catalog.all_federated().count(),
     ));

@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand. What scripts read goes to standard output, what people
 //! read to standard error.
 
+mod adaptor;
 mod check;
 mod compile;
 mod demo;
@@ -31,6 +32,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Make, list and revoke API keys.
     Keys(keys::KeysArgs),
+    /// Look at components.
+    Adaptor(adaptor::AdaptorArgs),
     /// Compile the component on standard input; what the gateway runs as a child of its own.
     #[command(hide = true)]
     Compile(compile::CompileArgs),
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let command = match cli.command {
         Command::Compile(args) => return done(compile::run(&args)),
+        Command::Adaptor(args) => return done(adaptor::run(args)),
         command => command,
     };
     let env = Env::of_process();
@@ -109,6 +113,7 @@ pub fn main() -> ExitCode {
             Command::Check(args) => check::run(args, &env).await,
             Command::Demo(args) => demo::run(args, &env).await,
             Command::Keys(args) => keys::run(args, &env).await,
+            Command::Adaptor(args) => adaptor::run(args),
             Command::Compile(args) => compile::run(&args),
         }
     }))

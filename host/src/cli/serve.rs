@@ -74,7 +74,7 @@ pub(super) async fn start(
     let confine = settings.process.confine;
     let gateway = Gateway::assemble(settings, env, &store, Arc::new(LogLedger)).await;
     let gateway = gateway.map_err(|error| Failure::to_load(error, confine))?;
-    tokio::spawn(gateway.keys().clone().follow(store.clone(), stop.clone()));
+    gateway.start_following(store.clone(), &stop);
     let server = tokio::spawn(server::serve(Arc::clone(&gateway), listener, stop.clone()));
     Ok(Running { address, gateway, store, stop, server })
 }

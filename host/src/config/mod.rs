@@ -5,7 +5,7 @@ mod env;
 mod process;
 mod sections;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use airlock_sandbox::{
     AddressPolicy, Budgets, CacheKey, CacheSettings, CompileLimits, CompilerSettings, ConnectSettings,
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use env::Env;
 pub use process::{Confine, ProcessSection};
-pub use sections::{CompileSection, EgressSection, SandboxSection};
+pub use sections::{BatchSection, CompileSection, EgressSection, SandboxSection};
 
 /// The settings file that is read where none is named.
 pub const DEFAULT_FILE: &str = "airlock.toml";
@@ -56,8 +56,12 @@ pub struct Settings {
     pub drain_seconds: u64,
     /// Whether `/metrics` is served. It needs no key.
     pub metrics: bool,
+    /// Clusters that are down: a notice for each, which clients get with a 503.
+    pub maintenance: BTreeMap<String, String>,
     /// The sandbox.
     pub sandbox: SandboxSection,
+    /// Batches.
+    pub batch: BatchSection,
     /// Calls to backends.
     pub egress: EgressSection,
     /// The compilation of adaptors.
@@ -81,7 +85,9 @@ impl Default for Settings {
             client_stall_seconds: 60,
             drain_seconds: 30,
             metrics: false,
+            maintenance: BTreeMap::new(),
             sandbox: SandboxSection::default(),
+            batch: BatchSection::default(),
             egress: EgressSection::default(),
             compile: CompileSection::default(),
             process: ProcessSection::default(),
@@ -146,6 +152,7 @@ impl Settings {
             (self.egress.connect_seconds == 0, "egress.connect_seconds must be at least 1"),
             (self.egress.head_seconds == 0, "egress.head_seconds must be at least 1"),
             (self.egress.idle_seconds == 0, "egress.idle_seconds must be at least 1"),
+            (self.batch.poll_seconds == 0, "batch.poll_seconds must be at least 1"),
             (self.max_answer_seconds == 0, "max_answer_seconds must be at least 1"),
             (self.client_stall_seconds == 0, "client_stall_seconds must be at least 1"),
             (self.compile.cpu_seconds == 0, "compile.cpu_seconds must be at least 1"),

@@ -22,6 +22,22 @@ pub struct SandboxSection {
     pub outbound_calls: u32,
 }
 
+/// `[batch]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchSection {
+    /// How many batches of one caller may be active.
+    pub max_active_per_user: u32,
+    /// How often backends are asked about active batches, in seconds.
+    pub poll_seconds: u64,
+}
+
+impl Default for BatchSection {
+    fn default() -> Self {
+        Self { max_active_per_user: 2, poll_seconds: 10 }
+    }
+}
+
 /// `[egress]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

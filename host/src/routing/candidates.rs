@@ -6,7 +6,7 @@ use airlock_sandbox::Operation;
 
 use crate::{
     auth::Caller,
-    catalog::{Catalog, CatalogEndpoint},
+    catalog::{Catalog, CatalogCluster, CatalogEndpoint},
 };
 
 /// Where a request was sent: the whole gateway, or one framework of one cluster.
@@ -38,6 +38,14 @@ pub enum RouteError {
         /// The framework that it does not have.
         framework: String,
     },
+    /// The cluster is down, and its operator says why.
+    #[error("the cluster `{cluster}` is under maintenance: {notice}")]
+    Maintenance {
+        /// The cluster.
+        cluster: String,
+        /// The operator's notice.
+        notice: String,
+    },
     /// No endpoint serves this model.
     #[error("the model `{0}` does not exist or is not available to you; GET /v1/models lists those that are")]
     UnknownModel(String),
@@ -63,12 +71,8 @@ pub fn candidates(
     operation: Operation,
     turn: usize,
 ) -> Result<Vec<Arc<CatalogEndpoint>>, RouteError> {
-    check_scope(catalog, scope)?;
-    let serving = serving(catalog, scope, caller, model);
-    if serving.is_empty() {
-        return Err(RouteError::UnknownModel(model.to_owned()));
-    }
-    let mut able: Vec<_> = serving.iter().filter(|e| e.operations.contains(&operation)).cloned().collect();
+    let serving = known(catalog, scope, caller, model)?;
+    let able: Vec<_> = serving.iter().filter(|e| e.operations.contains(&operation)).cloned().collect();
     if able.is_empty() {
         let mut offered: Vec<_> = serving.iter().flat_map(|e| &e.operations).map(|o| o.path()).collect();
         offered.sort_unstable();
@@ -79,9 +83,67 @@ pub fn candidates(
             offered: if offered.is_empty() { "nothing".into() } else { offered.join(", ") },
         });
     }
-    let first = turn % able.len();
-    able.rotate_left(first);
-    Ok(able)
+    let mut up = without_maintenance(catalog, able)?;
+    let first = turn % up.len().max(1);
+    up.rotate_left(first);
+    Ok(up)
+}
+
+/// The endpoints that serve a model for the caller, whatever they offer, in the order of the fixtures. Never empty.
+pub fn endpoints_for(
+    catalog: &Catalog,
+    scope: &Scope,
+    caller: &Caller,
+    model: &str,
+) -> Result<Vec<Arc<CatalogEndpoint>>, RouteError> {
+    without_maintenance(catalog, known(catalog, scope, caller, model)?)
+}
+
+fn known(
+    catalog: &Catalog,
+    scope: &Scope,
+    caller: &Caller,
+    model: &str,
+) -> Result<Vec<Arc<CatalogEndpoint>>, RouteError> {
+    check_scope(catalog, scope)?;
+    let serving = serving(catalog, scope, caller, model);
+    if serving.is_empty() { Err(RouteError::UnknownModel(model.to_owned())) } else { Ok(serving) }
+}
+
+/// Those whose cluster is up; where none is, what its operator says.
+fn without_maintenance(
+    catalog: &Catalog,
+    endpoints: Vec<Arc<CatalogEndpoint>>,
+) -> Result<Vec<Arc<CatalogEndpoint>>, RouteError> {
+    let (up, down): (Vec<_>, Vec<_>) =
+        endpoints.into_iter().partition(|endpoint| notice(catalog, endpoint).is_none());
+    match down.first() {
+        Some(first) if up.is_empty() => Err(RouteError::Maintenance {
+            cluster: first.cluster.clone(),
+            notice: notice(catalog, first).unwrap_or_default().to_owned(),
+        }),
+        _ => Ok(up),
+    }
+}
+
+/// The cluster, for a caller that its rules let pass. For others it does not exist.
+pub fn open_cluster<'a>(
+    catalog: &'a Catalog,
+    name: &str,
+    caller: &Caller,
+) -> Result<&'a CatalogCluster, RouteError> {
+    let cluster = catalog.cluster(name).filter(|cluster| cluster.access.allows(caller));
+    cluster.ok_or_else(|| RouteError::UnknownCluster(name.to_owned()))
+}
+
+/// Whether the rules of the endpoint and of its cluster let the caller pass.
+pub fn may_use(endpoint: &CatalogEndpoint, caller: &Caller) -> bool {
+    endpoint.access.iter().all(|access| access.allows(caller))
+}
+
+/// What the operator says of an endpoint's cluster, where it is down.
+fn notice<'a>(catalog: &'a Catalog, endpoint: &CatalogEndpoint) -> Option<&'a str> {
+    catalog.cluster(&endpoint.cluster)?.maintenance.as_deref()
 }
 
 /// The models that a caller may use, sorted.
@@ -113,7 +175,7 @@ fn check_scope(catalog: &Catalog, scope: &Scope) -> Result<(), RouteError> {
 /// A federated name stands for its targets and hides endpoints of the same name, except where the path
 /// names a cluster: there the endpoints speak for themselves.
 fn serving(catalog: &Catalog, scope: &Scope, caller: &Caller, model: &str) -> Vec<Arc<CatalogEndpoint>> {
-    let may = |e: &CatalogEndpoint| scope.covers(e) && e.access.iter().all(|a| a.allows(caller));
+    let may = |e: &CatalogEndpoint| scope.covers(e) && may_use(e, caller);
     match catalog.federated(model) {
         Some(federated) if scope.within.is_none() => federated
             .targets

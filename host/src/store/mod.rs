@@ -1,6 +1,7 @@
-//! What outlives the process, in one SQLite file. Never on the path of a request: rooms that serve
+//! What outlives the process, in one SQLite file. Never on the path of a request for a model: rooms that serve
 //! requests keep snapshots.
 
+mod batches;
 mod cache_key;
 mod keys;
 
@@ -12,6 +13,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
+pub use batches::{Batch, BatchStatus, NewBatch, Reservation};
 pub use cache_key::{cache_key, existing_cache_key};
 pub use keys::{ApiKey, ChangeWatch};
 

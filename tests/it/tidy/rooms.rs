@@ -21,9 +21,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("auth",     &["store"]),
     ("catalog",  &["auth", "config", "fixtures"]),
     ("routing",  &["auth", "catalog"]),
+    ("jobs",     &["auth", "catalog", "routing"]),
+    ("batch",    &["auth", "catalog", "routing", "store"]),
     ("relay",    &["chunks", "ledger"]),
-    ("gateway",  &["auth", "catalog", "config", "fixtures", "gauge", "ledger", "store"]),
-    ("api",      &["auth", "chunks", "gateway", "ledger", "relay", "routing"]),
+    ("gateway",  &["auth", "batch", "catalog", "config", "fixtures", "gauge", "jobs", "ledger", "store"]),
+    ("api",      &["auth", "batch", "chunks", "gateway", "jobs", "ledger", "relay", "routing"]),
     ("server",   &["api", "gateway", "gauge"]),
     ("cli",      &["auth", "config", "demo", "gateway", "ledger", "observe", "process", "server", "store"]),
 ];

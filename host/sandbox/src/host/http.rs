@@ -1,6 +1,10 @@
 //! `wasi:http`: the same grant, pool and limits as `upstream`, behind wasmtime's types.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{HeaderName, Request, Response};
 use http_body_util::BodyExt;
@@ -22,13 +26,28 @@ pub(crate) struct Hooks {
     pub(crate) grant: Arc<Grant>,
     pub(crate) calls_left: u32,
     pub(crate) call_limit: u32,
+    pub(crate) regained: Option<Instant>,
 }
+
+/// How often a call that leads others gets an outbound call back.
+const REGAIN: Duration = Duration::from_millis(250);
 
 impl Hooks {
     /// Takes one of the call's outbound calls.
     pub(crate) fn count(&mut self) -> Result<(), EgressError> {
         self.calls_left = self.calls_left.checked_sub(1).ok_or(EgressError::CallLimit(self.call_limit))?;
         Ok(())
+    }
+
+    /// Gives one back for a turn as a leader, which works for others: four a second, and never more than the limit.
+    pub(crate) fn regain(&mut self) {
+        let now = Instant::now();
+        let since = self.regained.replace(now);
+        if since.is_some_and(|since| now.duration_since(since) < REGAIN) {
+            self.regained = since;
+            return;
+        }
+        self.calls_left = self.calls_left.saturating_add(1).min(self.call_limit);
     }
 }
 

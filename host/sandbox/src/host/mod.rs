@@ -1,6 +1,7 @@
 //! What adaptors may import. Everything is linked here and nothing else is: no files, no sockets.
 
 mod clock;
+mod coalescing;
 mod http;
 pub(crate) mod key_value;
 mod logging;
@@ -39,6 +40,7 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<CallState>> {
     contract::upstream_http::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
     contract::logging::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
     contract::key_value::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
+    contract::coalescing::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
     Ok(linker)
 }
 

@@ -1,0 +1,92 @@
+//! `airlock:adaptor/coalescing`: one call for many instances of a tenant.
+
+use std::time::Duration;
+
+use wasmtime::{Result, component::Resource};
+
+use crate::{
+    AdaptorError as Failure,
+    bindings::airlock::adaptor::{
+        coalescing::{self, Pace, Ticket, Turn as ContractTurn},
+        common::AdaptorError,
+    },
+    call::CallState,
+    coalesce::{Budget, CallPace, JoinError, Member, Outcome, Turn},
+};
+
+impl coalescing::Host for CallState {}
+
+impl coalescing::HostMember for CallState {
+    fn join(
+        &mut self,
+        group: String,
+        item: Vec<u8>,
+        pace: Pace,
+    ) -> Result<Result<Resource<Member>, AdaptorError>> {
+        let groups = self.hooks.grant.tenant().groups();
+        match groups.join(&group, item.into(), call_pace(pace)) {
+            Ok(member) => Ok(Ok(self.table.push(member)?)),
+            Err(error) => Ok(Err(refusal(&error))),
+        }
+    }
+
+    async fn next(&mut self, member: Resource<Member>, timeout_ms: u32) -> Result<Option<ContractTurn>> {
+        let member = self.table.get(&member)?;
+        let turn = tokio::time::timeout(Duration::from_millis(timeout_ms.into()), member.next()).await;
+        if matches!(turn, Ok(Turn::Lead(_))) {
+            self.hooks.regain();
+        }
+        Ok(turn.ok().map(|turn| match turn {
+            Turn::Lead(items) => ContractTurn::Lead(
+                items.into_iter().map(|(id, item)| Ticket { id, item: item.into() }).collect(),
+            ),
+            Turn::Settled(outcome) => {
+                ContractTurn::Settled(outcome.map(Vec::from).map_err(|failure| failure.into()))
+            }
+        }))
+    }
+
+    fn settle(
+        &mut self,
+        member: Resource<Member>,
+        ticket: u64,
+        outcome: Result<Vec<u8>, AdaptorError>,
+    ) -> Result<bool> {
+        let outcome: Outcome = outcome.map(Into::into).map_err(Failure::from);
+        Ok(self.table.get(&member)?.settle(ticket, outcome))
+    }
+
+    fn drop(&mut self, member: Resource<Member>) -> Result<()> {
+        self.table.delete(member)?;
+        Ok(())
+    }
+}
+
+fn call_pace(pace: Pace) -> CallPace {
+    let ms = |ms: u32| Duration::from_millis(ms.into());
+    CallPace {
+        gather: ms(pace.gather_ms),
+        interval: ms(pace.interval_ms),
+        max_items: usize::try_from(pace.max_items).unwrap_or(usize::MAX),
+        budget: pace.budget.map(|budget| Budget {
+            name: budget.name,
+            calls: budget.calls,
+            per: ms(budget.per_ms),
+        }),
+    }
+}
+
+fn refusal(error: &JoinError) -> AdaptorError {
+    let (status, code, message) = match error {
+        JoinError::TooLarge => (502, "too_large", "the item or a name of the group is too large"),
+        JoinError::Full => (503, "overloaded", "too much waits in the groups of this tenant"),
+    };
+    AdaptorError { status, code: code.into(), message: message.into(), retry_after_ms: None }
+}
+
+impl From<Failure> for AdaptorError {
+    fn from(failure: Failure) -> Self {
+        let Failure { status, code, message, retry_after_ms } = failure;
+        Self { status, code, message, retry_after_ms }
+    }
+}

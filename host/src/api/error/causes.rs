@@ -1,0 +1,225 @@
+//! What errors are made from: other rooms' failures, and which kind each is.
+
+use std::time::Duration;
+
+use airlock_sandbox::{EgressError, Fault};
+use http::StatusCode;
+
+use super::{ApiError, ErrorKind, MAX_RETRY_AFTER, table::INVALID};
+use crate::{
+    auth::AuthError,
+    batch::BatchError,
+    jobs::JobsError,
+    relay::{RelayError, UpstreamFailure},
+    routing::RouteError,
+};
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Missing => Self::new(
+                ErrorKind::MissingKey,
+                "You did not provide an API key. Send it as `Authorization: Bearer YOUR_KEY`.",
+            ),
+            AuthError::Invalid => Self::new(
+                ErrorKind::InvalidKey,
+                "Incorrect API key provided. Check that it is complete and has not been revoked.",
+            ),
+        }
+    }
+}
+
+impl From<RouteError> for ApiError {
+    fn from(error: RouteError) -> Self {
+        let message = error.to_string();
+        match error {
+            RouteError::UnknownCluster(_) => Self::new(ErrorKind::ClusterNotFound, message),
+            RouteError::UnknownFramework { .. } => Self::new(ErrorKind::UnsupportedFramework, message),
+            RouteError::Maintenance { .. } => Self {
+                // Nothing changes within seconds here.
+                retry_after: Some(MAX_RETRY_AFTER),
+                ..Self::new(ErrorKind::Maintenance, message)
+            },
+            RouteError::UnknownModel(_) => Self::new(ErrorKind::ModelNotFound, message).param("model"),
+            RouteError::Unsupported { .. } => {
+                Self::new(ErrorKind::UnsupportedOperation, message).param("model")
+            }
+        }
+    }
+}
+
+impl From<JobsError> for ApiError {
+    fn from(error: JobsError) -> Self {
+        let fault = match error {
+            JobsError::Route(error) => return error.into(),
+            JobsError::Fault(fault) => fault,
+        };
+        let failed = Self::hidden(ErrorKind::JobsFailed, fault.to_string());
+        match &*fault {
+            Fault::Reported(reported) => {
+                let said = self::reported(reported.clone());
+                Self { status: said.status, message: said.message, retry_after: said.retry_after, ..failed }
+            }
+            Fault::Overloaded { .. } => Self::hidden(ErrorKind::Overloaded, fault.to_string()),
+            _ => failed,
+        }
+    }
+}
+
+impl From<BatchError> for ApiError {
+    fn from(error: BatchError) -> Self {
+        let message = error.to_string();
+        let kind = match error {
+            BatchError::Route(error) => return error.into(),
+            BatchError::Fault(fault) => return fault.into(),
+            BatchError::Store(error) => return Self::hidden(ErrorKind::Internal, error.to_string()),
+            BatchError::Unavailable(_) => ErrorKind::BatchUnavailable,
+            BatchError::QuotaExceeded(_) => ErrorKind::BatchQuota,
+            BatchError::FileInUse(_) | BatchError::NotReady { .. } => ErrorKind::BatchOngoing,
+            BatchError::Unknown(_) => ErrorKind::BatchNotFound,
+            BatchError::Failed(_) => ErrorKind::BatchFailed,
+        };
+        Self::new(kind, message)
+    }
+}
+
+impl From<RelayError> for ApiError {
+    fn from(error: RelayError) -> Self {
+        match error {
+            RelayError::Upstream(failure) => failure.into(),
+            RelayError::Fault(fault) => fault.into(),
+            RelayError::BadAnswer(why) => Self::new(ErrorKind::UpstreamBadResponse, why),
+            RelayError::Truncated => Self::new(ErrorKind::UpstreamBadResponse, error.to_string()),
+            RelayError::TooLong(_) => Self::new(ErrorKind::AnswerTimeout, error.to_string()),
+            RelayError::TooLarge(_) => Self::new(ErrorKind::ResponseTooLarge, error.to_string()),
+        }
+    }
+}
+
+impl From<UpstreamFailure> for ApiError {
+    fn from(failure: UpstreamFailure) -> Self {
+        let is_auth = matches!(failure.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        if is_auth {
+            let detail = format!("the backend answered {}: {}", failure.status, failure.message);
+            return Self::hidden(ErrorKind::UpstreamAuth, detail);
+        }
+        let is_error = failure.status.is_client_error() || failure.status.is_server_error();
+        if !is_error {
+            // 1xx and 3xx are no answers; redirects are not followed.
+            let message = format!("the backend answered {}", failure.status);
+            return Self::new(ErrorKind::UpstreamBadResponse, message);
+        }
+        let error = Self::new(ErrorKind::UpstreamError, failure.message);
+        Self {
+            status: failure.status,
+            type_: failure.kind.unwrap_or(error.type_),
+            code: failure.code.unwrap_or(error.code),
+            param: failure.param,
+            retry_after: failure.retry_after,
+            ..error
+        }
+    }
+}
+
+impl From<Fault> for ApiError {
+    fn from(fault: Fault) -> Self {
+        let detail = fault.to_string();
+        match fault {
+            Fault::Reported(error) => reported(error),
+            Fault::Overloaded { .. } => Self::hidden(ErrorKind::Overloaded, detail),
+            Fault::Trap(_) => Self::hidden(ErrorKind::AdaptorTrap, detail),
+            Fault::CpuLimit => Self::hidden(ErrorKind::AdaptorCpuLimit, detail),
+            Fault::MemoryLimit => Self::hidden(ErrorKind::AdaptorMemoryLimit, detail),
+            Fault::Timeout => Self::hidden(ErrorKind::AdaptorTimeout, detail),
+            Fault::BadOutput(_) => Self::hidden(ErrorKind::AdaptorBadOutput, detail),
+            Fault::Egress(error) => {
+                let kind = match error {
+                    EgressError::Denied(_) => ErrorKind::EgressDenied,
+                    EgressError::Unreachable(_) => ErrorKind::UpstreamUnreachable,
+                    EgressError::HeadTimeout(_) | EgressError::IdleTimeout(_) => ErrorKind::UpstreamTimeout,
+                    EgressError::Disconnected(_) => ErrorKind::UpstreamDisconnected,
+                    EgressError::TooLarge(_) => ErrorKind::ResponseTooLarge,
+                    EgressError::Busy(_) => ErrorKind::Overloaded,
+                    EgressError::CallLimit(_) => ErrorKind::OutboundCallLimit,
+                    EgressError::RequestTooLarge => ErrorKind::AdaptorBadOutput,
+                };
+                Self::new(kind, detail)
+            }
+        }
+    }
+}
+
+/// An adaptor may choose any error status but 401, which would tell the client that its key is wrong.
+fn reported(error: airlock_sandbox::AdaptorError) -> ApiError {
+    let status = StatusCode::from_u16(error.status)
+        .ok()
+        .filter(|s| (400..600).contains(&s.as_u16()) && *s != StatusCode::UNAUTHORIZED);
+    let base = ApiError::new(ErrorKind::AdaptorReported, error.message);
+    let code = if error.code.is_empty() { base.code.clone() } else { error.code };
+    let type_ = match status {
+        Some(s) if s.is_client_error() => INVALID.to_owned(),
+        _ => base.type_.clone(),
+    };
+    ApiError {
+        status: status.unwrap_or(base.status),
+        retry_after: error.retry_after_ms.map(|ms| Duration::from_millis(ms.into())),
+        code,
+        type_,
+        ..base
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse as _;
+
+    use super::*;
+
+    fn failure(status: u16) -> UpstreamFailure {
+        UpstreamFailure {
+            status: StatusCode::from_u16(status).unwrap(),
+            message: "m".into(),
+            kind: None,
+            code: None,
+            param: None,
+            retry_after: Some(Duration::from_secs(3600)),
+        }
+    }
+
+    #[test]
+    fn a_providers_refusal_is_never_the_callers() {
+        for status in [401, 403] {
+            let error = ApiError::from(failure(status));
+            assert_eq!(error.status(), StatusCode::BAD_GATEWAY);
+            assert_eq!(error.code(), "upstream_auth_error");
+        }
+    }
+
+    #[test]
+    fn every_429_and_503_says_when_to_try_again_within_two_minutes() {
+        for error in [ApiError::from(failure(429)), ApiError::from(Fault::Overloaded { what: "x", limit: 1 })]
+        {
+            let response = error.into_response();
+            let wait: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+            assert!((1..=120).contains(&wait));
+        }
+    }
+
+    #[test]
+    fn an_adaptors_status_is_kept_within_reason() {
+        let report = |status, code: &str| {
+            reported(airlock_sandbox::AdaptorError {
+                status,
+                code: code.into(),
+                message: String::new(),
+                retry_after_ms: None,
+            })
+        };
+        assert_eq!(report(418, "teapot").status().as_u16(), 418);
+        assert_eq!(report(418, "teapot").code(), "teapot");
+        for status in [0, 200, 401, 600, 65535] {
+            assert_eq!(report(status, "").status(), StatusCode::BAD_GATEWAY, "{status}");
+        }
+        assert_eq!(report(503, "").code(), "adaptor_error");
+    }
+}

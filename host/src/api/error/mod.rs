@@ -1,0 +1,124 @@
+//! Errors on their way to a client: the table of their kinds, their form, and what they are made from.
+
+mod causes;
+mod table;
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+
+use crate::relay::{RelayError, Rendered};
+
+pub use table::{ErrorKind, Row};
+
+/// Longer waits are not obeyed: the official client gives up at once when it is told more.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
+/// What a client is told to wait where nobody knows better.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// An error on its way to a client.
+#[derive(Debug)]
+pub struct ApiError {
+    kind: ErrorKind,
+    status: StatusCode,
+    type_: String,
+    code: String,
+    message: String,
+    param: Option<String>,
+    retry_after: Option<Duration>,
+    /// For the log alone.
+    detail: Option<String>,
+}
+
+impl ApiError {
+    /// An error with a sentence for the client.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let row = kind.row();
+        Self {
+            kind,
+            status: row.status,
+            type_: row.kind.to_owned(),
+            code: row.code.to_owned(),
+            message: message.into(),
+            param: None,
+            retry_after: None,
+            detail: None,
+        }
+    }
+
+    /// An error whose cause is the operator's business: the client gets the table's sentence.
+    fn hidden(kind: ErrorKind, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..Self::new(kind, kind.row().when) }
+    }
+
+    /// Names the field that is wrong.
+    #[must_use]
+    pub fn param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// `error.code`.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// What the log says beside the code.
+    pub fn detail(&self) -> &str {
+        self.detail.as_deref().unwrap_or(&self.message)
+    }
+
+    /// OpenAI's error object.
+    pub fn body(&self) -> Bytes {
+        let body = json!({ "error": {
+            "message": self.message, "type": self.type_, "param": self.param, "code": self.code,
+        }});
+        Bytes::from(body.to_string())
+    }
+
+    /// An error inside a stream.
+    pub fn render(error: RelayError) -> Rendered {
+        let error = Self::from(error);
+        Rendered { code: error.code.clone(), json: error.body() }
+    }
+
+    /// Every 429 and 503 says when to try again.
+    fn retry_after_seconds(&self) -> Option<u64> {
+        let must = matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        let wait = self.retry_after.or(must.then_some(DEFAULT_RETRY_AFTER))?;
+        let wait = wait.min(MAX_RETRY_AFTER);
+        Some((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.body()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(seconds) = self.retry_after_seconds() {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

@@ -1,0 +1,157 @@
+//! The table: every kind of error that a client can get. `docs/errors.md` is made from it (`tests/it/docs.rs`
+//! checks that it is so).
+
+use http::StatusCode;
+
+/// Every kind of error that a client can get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "`row` says what each is")]
+pub enum ErrorKind {
+    MissingKey,
+    InvalidKey,
+    InvalidJson,
+    InvalidValue,
+    MissingParameter,
+    UnreadableBody,
+    BodyTooLarge,
+    NotFound,
+    MethodNotAllowed,
+    ClusterNotFound,
+    UnsupportedFramework,
+    ModelNotFound,
+    UnsupportedOperation,
+    Maintenance,
+    JobsFailed,
+    BatchNotFound,
+    BatchUnavailable,
+    BatchQuota,
+    BatchOngoing,
+    BatchFailed,
+    UpstreamError,
+    UpstreamAuth,
+    UpstreamBadResponse,
+    UpstreamUnreachable,
+    UpstreamTimeout,
+    UpstreamDisconnected,
+    ResponseTooLarge,
+    OutboundCallLimit,
+    EgressDenied,
+    AdaptorReported,
+    AdaptorTrap,
+    AdaptorBadOutput,
+    AdaptorMemoryLimit,
+    AdaptorCpuLimit,
+    AdaptorTimeout,
+    AnswerTimeout,
+    Overloaded,
+    Internal,
+}
+
+/// One line of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// `error.type`.
+    pub kind: &'static str,
+    /// `error.code`.
+    pub code: &'static str,
+    /// When a client gets it, and what to do.
+    pub when: &'static str,
+}
+
+pub(super) const INVALID: &str = "invalid_request_error";
+const SERVER: &str = "server_error";
+
+impl ErrorKind {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 38] = [
+        Self::MissingKey,
+        Self::InvalidKey,
+        Self::InvalidJson,
+        Self::InvalidValue,
+        Self::MissingParameter,
+        Self::UnreadableBody,
+        Self::BodyTooLarge,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::ClusterNotFound,
+        Self::UnsupportedFramework,
+        Self::ModelNotFound,
+        Self::UnsupportedOperation,
+        Self::Maintenance,
+        Self::JobsFailed,
+        Self::BatchNotFound,
+        Self::BatchUnavailable,
+        Self::BatchQuota,
+        Self::BatchOngoing,
+        Self::BatchFailed,
+        Self::UpstreamError,
+        Self::UpstreamAuth,
+        Self::UpstreamBadResponse,
+        Self::UpstreamUnreachable,
+        Self::UpstreamTimeout,
+        Self::UpstreamDisconnected,
+        Self::ResponseTooLarge,
+        Self::OutboundCallLimit,
+        Self::EgressDenied,
+        Self::AdaptorReported,
+        Self::AdaptorTrap,
+        Self::AdaptorBadOutput,
+        Self::AdaptorMemoryLimit,
+        Self::AdaptorCpuLimit,
+        Self::AdaptorTimeout,
+        Self::AnswerTimeout,
+        Self::Overloaded,
+        Self::Internal,
+    ];
+
+    /// Its line of the table. No `_` arm: a new kind has to be classified to compile.
+    #[rustfmt::skip]
+    pub const fn row(self) -> Row {
+        const fn row(status: StatusCode, kind: &'static str, code: &'static str, when: &'static str) -> Row {
+            Row { status, kind, code, when }
+        }
+        use StatusCode as S;
+        match self {
+            Self::MissingKey => row(S::UNAUTHORIZED, INVALID, "invalid_api_key", "No `Authorization: Bearer` header. Send an API key; `airlock keys create` makes one."),
+            Self::InvalidKey => row(S::UNAUTHORIZED, INVALID, "invalid_api_key", "The key is unknown or revoked."),
+            Self::InvalidJson => row(S::BAD_REQUEST, INVALID, "invalid_json", "The body is not one JSON object; the message says where it breaks."),
+            Self::InvalidValue => row(S::BAD_REQUEST, INVALID, "invalid_value", "A known field has a wrong type or is out of range; `param` names it."),
+            Self::MissingParameter => row(S::BAD_REQUEST, INVALID, "missing_required_parameter", "A field that the operation needs is absent; `param` names it."),
+            Self::UnreadableBody => row(S::BAD_REQUEST, INVALID, "unreadable_body", "The connection broke, or fell silent for 30 seconds, while the body was sent."),
+            Self::BodyTooLarge => row(S::PAYLOAD_TOO_LARGE, INVALID, "request_too_large", "The body is over the limit (`max_body_bytes`)."),
+            Self::NotFound => row(S::NOT_FOUND, INVALID, "not_found", "There is no such route."),
+            Self::MethodNotAllowed => row(S::METHOD_NOT_ALLOWED, INVALID, "method_not_allowed", "The route exists, for another method."),
+            Self::ClusterNotFound => row(S::NOT_FOUND, INVALID, "cluster_not_found", "The path names a cluster that does not exist."),
+            Self::UnsupportedFramework => row(S::BAD_REQUEST, INVALID, "unsupported_framework", "The path names a framework that its cluster does not have."),
+            Self::ModelNotFound => row(S::NOT_FOUND, INVALID, "model_not_found", "The model does not exist, or not for this key. `GET /v1/models` lists those that do."),
+            Self::UnsupportedOperation => row(S::BAD_REQUEST, INVALID, "unsupported_endpoint", "The model's cluster does not offer this operation."),
+            Self::Maintenance => row(S::SERVICE_UNAVAILABLE, SERVER, "cluster_under_maintenance", "The operator has taken the cluster down (`maintenance`); the message says why."),
+            Self::JobsFailed => row(S::INTERNAL_SERVER_ERROR, SERVER, "failed_to_get_cluster_jobs", "The cluster's adaptor could not tell what is running. Where the adaptor itself says why, its status and message are sent."),
+            Self::BatchNotFound => row(S::NOT_FOUND, INVALID, "batch_not_found", "The caller has no batch of this id."),
+            Self::BatchUnavailable => row(S::BAD_REQUEST, INVALID, "batch_unavailable", "The endpoint takes no batches: its adaptor cannot, or its configuration names nothing for them."),
+            Self::BatchQuota => row(S::BAD_REQUEST, INVALID, "quota_exceeded", "The caller has as many active batches as are allowed (`batch.max_active_per_user`)."),
+            Self::BatchOngoing => row(S::BAD_REQUEST, INVALID, "batch_ongoing", "An active batch of the caller reads the same input file, or the batch whose result is asked for is not done."),
+            Self::BatchFailed => row(S::BAD_REQUEST, INVALID, "batch_failed", "The batch whose result is asked for failed; the message says why."),
+            Self::UpstreamError => row(S::BAD_GATEWAY, "upstream_error", "upstream_error", "The backend answered with an error: its status, message, `type`, `param` and `code`, where it gave them."),
+            Self::UpstreamAuth => row(S::BAD_GATEWAY, SERVER, "upstream_auth_error", "The backend refused the gateway's own credential. The operator has to correct it; the caller's key is fine."),
+            Self::UpstreamBadResponse => row(S::BAD_GATEWAY, SERVER, "upstream_bad_response", "The backend's answer is not usable: no JSON, not the kind that was asked for, or a stream that broke off."),
+            Self::UpstreamUnreachable => row(S::BAD_GATEWAY, SERVER, "upstream_unreachable", "No connection to the backend could be made."),
+            Self::UpstreamTimeout => row(S::GATEWAY_TIMEOUT, SERVER, "upstream_timeout", "The backend did not begin to answer in time (`api_request_timeout`), or fell silent within an answer."),
+            Self::UpstreamDisconnected => row(S::BAD_GATEWAY, SERVER, "upstream_disconnected", "The connection to the backend broke."),
+            Self::ResponseTooLarge => row(S::BAD_GATEWAY, SERVER, "response_too_large", "The backend's answer is over the limit (`max_answer_bytes`, or `max_stream_bytes` for a stream)."),
+            Self::OutboundCallLimit => row(S::BAD_GATEWAY, SERVER, "outbound_call_limit", "The adaptor made too many outbound calls for one request."),
+            Self::EgressDenied => row(S::BAD_GATEWAY, SERVER, "egress_denied", "The adaptor tried to reach an address that its endpoint does not grant."),
+            Self::AdaptorReported => row(S::BAD_GATEWAY, SERVER, "adaptor_error", "The adaptor answered with an error of its own: its status, code and message."),
+            Self::AdaptorTrap => row(S::BAD_GATEWAY, SERVER, "adaptor_trap", "The adaptor crashed. The cause is in the log under the request id."),
+            Self::AdaptorBadOutput => row(S::BAD_GATEWAY, SERVER, "adaptor_bad_output", "The adaptor's reply breaks its contract. The cause is in the log under the request id."),
+            Self::AdaptorMemoryLimit => row(S::BAD_GATEWAY, SERVER, "adaptor_memory_limit", "The adaptor used up its memory (`sandbox.memory_mib`)."),
+            Self::AdaptorCpuLimit => row(S::GATEWAY_TIMEOUT, SERVER, "adaptor_cpu_limit", "The adaptor used up its CPU time (`sandbox.cpu_ms`)."),
+            Self::AdaptorTimeout => row(S::GATEWAY_TIMEOUT, SERVER, "adaptor_timeout", "The adaptor did not reply in time (`sandbox.wall_seconds`)."),
+            Self::AnswerTimeout => row(S::GATEWAY_TIMEOUT, SERVER, "answer_timeout", "The answer was not complete in time (`max_answer_seconds`)."),
+            Self::Overloaded => row(S::SERVICE_UNAVAILABLE, SERVER, "overloaded", "Every sandbox (`sandbox.slots`) or every outbound call (`egress.max_open_calls`) is in use. Try again after `Retry-After`."),
+            Self::Internal => row(S::INTERNAL_SERVER_ERROR, SERVER, "internal_error", "A fault of the gateway itself. Please report it with the request id."),
+        }
+    }
+}

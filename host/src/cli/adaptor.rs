@@ -1,0 +1,111 @@
+//! `airlock adaptor inspect`
+
+use std::path::{Path, PathBuf};
+
+use airlock_sandbox::{AdaptorKind, CONTRACT_VERSION, Inspection, inspect};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{Failure, print};
+
+#[derive(Args)]
+pub(super) struct AdaptorArgs {
+    #[command(subcommand)]
+    command: AdaptorCommand,
+}
+
+#[derive(Subcommand)]
+enum AdaptorCommand {
+    /// Say what a component is: its kind, what it imports and what that lets it do, its exports, size and digest.
+    /// Ends with an error where a gateway would refuse it.
+    Inspect {
+        /// The .wasm file
+        file: PathBuf,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(super) fn run(args: AdaptorArgs) -> Result<(), Failure> {
+    let AdaptorCommand::Inspect { file, json } = args.command;
+    let bytes = std::fs::read(&file).map_err(|e| named(&file, e))?;
+    let found = inspect(&bytes).map_err(|e| named(&file, e))?;
+    if json {
+        print(as_json(&found))?
+    } else {
+        print(as_text(&file, &found))?
+    }
+    match refusal(&found) {
+        Some(why) => Err(named(&file, why)),
+        None => Ok(()),
+    }
+}
+
+fn named(file: &Path, what: impl std::fmt::Display) -> Failure {
+    Failure::new(format_args!("{}: {what}", file.display()))
+}
+
+/// Why no gateway would take it.
+fn refusal(found: &Inspection) -> Option<String> {
+    let refused = found.imports.iter().find_map(|i| Some((&i.name, i.grants.as_ref().err()?)));
+    match refused {
+        Some((name, why)) => Some(format!("the component imports `{name}`: {why}")),
+        None if kinds(found.kind).is_empty() => Some(
+            "the component exports neither `airlock:adaptor/endpoint` nor `airlock:adaptor/cluster`: build it for one \
+             of the worlds in wit/worlds.wit"
+                .into(),
+        ),
+        None => None,
+    }
+}
+
+fn kinds(kind: AdaptorKind) -> Vec<&'static str> {
+    let AdaptorKind { endpoint, cluster, batch, middleware } = kind;
+    let named = [
+        (endpoint && !middleware, "endpoint"),
+        (middleware, "middleware"),
+        (cluster, "cluster"),
+        (batch && endpoint, "batch"),
+    ];
+    named.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect()
+}
+
+fn as_text(file: &Path, found: &Inspection) -> String {
+    let kinds = kinds(found.kind);
+    let kind = if kinds.is_empty() { "no adaptor".into() } else { kinds.join(", ") };
+    let width = found.imports.iter().map(|import| import.name.len()).max().unwrap_or_default();
+    let imports = found.imports.iter().map(|import| {
+        let grants = import.grants.as_ref().map_or_else(|why| format!("REFUSED: {why}"), |g| (*g).to_owned());
+        format!("  {:width$}  {grants}", import.name)
+    });
+    let exports = found.exports.iter().map(|name| format!("  {name}"));
+    let head = [
+        format!("file      {}", file.display()),
+        format!("kind      {kind}"),
+        format!("contract  airlock:adaptor@{CONTRACT_VERSION} is what this host speaks"),
+        format!("size      {} bytes", found.size),
+        format!("digest    sha256:{}", found.digest),
+    ];
+    head.into_iter()
+        .chain(["imports".into()])
+        .chain(imports)
+        .chain(["exports".into()])
+        .chain(exports)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn as_json(found: &Inspection) -> Value {
+    let import = |import: &airlock_sandbox::Import| match &import.grants {
+        Ok(grants) => json!({ "name": import.name, "allowed": true, "grants": grants }),
+        Err(why) => json!({ "name": import.name, "allowed": false, "why": why }),
+    };
+    json!({
+        "kinds": kinds(found.kind),
+        "size": found.size,
+        "digest": format!("sha256:{}", found.digest),
+        "imports": found.imports.iter().map(import).collect::<Vec<_>>(),
+        "exports": found.exports,
+    })
+}

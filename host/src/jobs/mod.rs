@@ -1,0 +1,154 @@
+//! What clusters are running: asked of their adaptors, kept as long as those allow, cut to what a caller may see.
+
+mod report;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use airlock_sandbox::{Cluster, Egress, Fault};
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, WeakShared},
+};
+
+use crate::{
+    auth::Caller,
+    catalog::Catalog,
+    routing::{RouteError, may_use, open_cluster},
+};
+
+pub use report::{Block, Report};
+
+/// Longest time that an answer is kept, whatever an adaptor allows.
+const MAX_KEPT: Duration = Duration::from_mins(10);
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum JobsError {
+    /// The caller has no such cluster.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    /// Its adaptor failed.
+    #[error("{0}")]
+    Fault(Arc<Fault>),
+}
+
+/// What one cluster's adaptor said.
+struct Answer {
+    report: Report,
+    /// Until when others may be shown it too; `None`: it is for the caller who asked.
+    shared_until: Option<Instant>,
+}
+
+type Asked = Result<Arc<Answer>, Arc<Fault>>;
+
+/// What is known of one cluster.
+#[derive(Default)]
+struct Slot {
+    /// The last answer that others may be shown.
+    kept: Option<Arc<Answer>>,
+    /// A question on its way. Held by those who wait for it: when the last of them is gone, so is the question.
+    asking: Option<WeakShared<BoxFuture<'static, Asked>>>,
+}
+
+/// The reports of all clusters. An answer that an adaptor lets others see is kept, and asked for once where
+/// several want it at the same time.
+#[derive(Default)]
+pub struct JobBoard(Mutex<HashMap<Arc<str>, Slot>>);
+
+impl JobBoard {
+    /// What a cluster is running, as far as `caller` may see it.
+    pub async fn report(
+        &self,
+        catalog: &Catalog,
+        egress: &Egress,
+        request_id: &Arc<str>,
+        cluster: &str,
+        caller: &Caller,
+    ) -> Result<Report, JobsError> {
+        let found = open_cluster(catalog, cluster, caller)?;
+        if found.maintenance.is_some() {
+            return Ok(all_stopped(catalog, cluster, caller));
+        }
+        let answer =
+            self.answer(&found.adaptor, egress, request_id, caller).await.map_err(JobsError::Fault)?;
+        let visible = |block: &Block, model: &str| {
+            let served = catalog.endpoints_of(model).iter();
+            served
+                .filter(|e| e.cluster == block.cluster && e.framework == block.framework)
+                .any(|e| may_use(e, caller))
+        };
+        Ok(answer.report.only(visible))
+    }
+
+    async fn answer(
+        &self,
+        cluster: &Arc<Cluster>,
+        egress: &Egress,
+        request_id: &Arc<str>,
+        caller: &Caller,
+    ) -> Asked {
+        let ask = || ask(Arc::clone(cluster), egress.clone(), Arc::clone(request_id), caller.clone());
+        let (asking, is_own) = {
+            let mut slots = self.slots();
+            let slot = slots.entry(Arc::clone(&cluster.name)).or_default();
+            if let Some(kept) = slot.kept.as_ref().filter(|kept| kept.is_fresh()) {
+                return Ok(Arc::clone(kept));
+            }
+            match slot.asking.as_ref().and_then(WeakShared::upgrade) {
+                Some(asking) => (asking, false),
+                None => {
+                    let asking = ask().boxed().shared();
+                    slot.asking = asking.downgrade();
+                    (asking, true)
+                }
+            }
+        };
+        let asked = asking.await;
+        if let Ok(answer) = &asked
+            && answer.is_fresh()
+        {
+            self.slots().entry(Arc::clone(&cluster.name)).or_default().kept = Some(Arc::clone(answer));
+            return asked;
+        }
+        // An answer for one caller, or a refusal of one, says nothing to another.
+        if is_own { asked } else { ask().await }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<Arc<str>, Slot>> {
+        // Nothing panics while it is held; entries are whole at any time.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Answer {
+    fn is_fresh(&self) -> bool {
+        self.shared_until.is_some_and(|until| Instant::now() < until)
+    }
+}
+
+async fn ask(cluster: Arc<Cluster>, egress: Egress, request_id: Arc<str>, caller: Caller) -> Asked {
+    let jobs = cluster.get_jobs(&egress, &request_id, Some(&caller.for_adaptors())).await?;
+    let kept = jobs.cache_ms.map(|ms| Duration::from_millis(ms.into()).min(MAX_KEPT));
+    let report = Report::read(jobs)?;
+    Ok(Arc::new(Answer { report, shared_until: kept.map(|kept| Instant::now() + kept) }))
+}
+
+/// A cluster under maintenance runs nothing, and nobody is asked.
+fn all_stopped(catalog: &Catalog, cluster: &str, caller: &Caller) -> Report {
+    let mut stopped: Vec<Block> = catalog
+        .endpoints()
+        .filter(|e| e.cluster == cluster && may_use(e, caller))
+        .map(|e| Block {
+            models: e.model.clone(),
+            framework: e.framework.clone(),
+            cluster: e.cluster.clone(),
+            extra: serde_json::Map::new(),
+        })
+        .collect();
+    stopped.sort_by(|a, b| (&a.framework, &a.models).cmp(&(&b.framework, &b.models)));
+    Report { stopped, ..Report::default() }
+}
