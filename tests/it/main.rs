@@ -37,6 +37,7 @@ mod lanes;
 mod leaks;
 mod loader;
 mod metrics;
+mod oauth;
 mod panics;
 mod process;
 mod replies;

@@ -183,7 +183,7 @@ async fn a_tenant_that_has_all_its_instances_is_told_to_wait_and_others_are_not(
         tokio::spawn(async move { lab.chat(&a).await.map(drop) })
     };
     eventually(|| lab.sandbox.live_instances() == 1).await;
-    let fault = lab.chat(&a).await.map(drop).unwrap_err();
+    let fault = within(lab.chat(&a)).await.map(drop).unwrap_err();
     assert!(matches!(fault, Fault::Overloaded { limit: 1, .. }), "{fault}");
     assert!(matches!(lab.chat(&b).await, Ok(Answer::Body(_))));
     sleeping.abort();

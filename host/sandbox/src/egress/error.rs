@@ -30,6 +30,9 @@ pub enum EgressError {
     /// The adaptor wrote a request body over the limit.
     #[error("the adaptor's request to the backend is too large")]
     RequestTooLarge,
+    /// No token for the backend could be had.
+    #[error("the gateway got no token for the backend: {0}")]
+    Credential(String),
     /// The adaptor used up its outbound calls.
     #[error("the adaptor made more than {0} outbound calls for one request")]
     CallLimit(u32),
@@ -46,6 +49,7 @@ impl EgressError {
             | Self::Disconnected(_)
             | Self::TooLarge(_)
             | Self::RequestTooLarge
+            | Self::Credential(_)
             | Self::CallLimit(_) => 502,
         }
     }
@@ -59,6 +63,7 @@ impl EgressError {
             Self::Disconnected(_) => "upstream_disconnected",
             Self::TooLarge(_) => "response_too_large",
             Self::RequestTooLarge => "upstream_request_too_large",
+            Self::Credential(_) => "upstream_auth_error",
             Self::Busy(_) => "overloaded",
             Self::CallLimit(_) => "outbound_call_limit",
         }

@@ -1,13 +1,13 @@
-//! What one endpoint's adaptor may reach, and the secrets that are added on the way.
+//! What one endpoint's adaptor may reach.
 
 use std::{fmt, sync::Arc};
 
 use http::{
-    HeaderName, HeaderValue, Method, Uri,
+    HeaderValue, Method, Uri,
     uri::{PathAndQuery, Scheme},
 };
 
-use super::{AddressPolicy, EgressError};
+use super::{AddressPolicy, Credential, EgressError};
 use crate::Tenant;
 
 /// Scheme, host and port. Two URLs of one origin share connections and credentials.
@@ -25,6 +25,12 @@ pub struct Origin {
 pub struct OriginError {
     text: String,
     why: String,
+}
+
+impl OriginError {
+    pub(super) fn new(text: &str, why: &str) -> Self {
+        Self { text: text.to_owned(), why: why.to_owned() }
+    }
 }
 
 impl Origin {
@@ -98,32 +104,6 @@ impl fmt::Debug for Origin {
     }
 }
 
-/// A secret that is added to every request to one origin, and to no other.
-#[derive(Clone)]
-pub struct Credential {
-    /// The origin that it is bound to.
-    pub origin: Origin,
-    /// The header that carries it.
-    pub header: HeaderName,
-    /// The header's value, marked sensitive.
-    pub value: HeaderValue,
-}
-
-impl Credential {
-    /// `authorization: Bearer <secret>`. `None` where the secret cannot stand in a header.
-    pub fn bearer(origin: Origin, secret: &str) -> Option<Self> {
-        let mut value = HeaderValue::try_from(format!("Bearer {secret}")).ok()?;
-        value.set_sensitive(true);
-        Some(Self { origin, header: http::header::AUTHORIZATION, value })
-    }
-}
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Credential({} for {})", self.header, self.origin)
-    }
-}
-
 /// What one endpoint's adaptor may reach.
 #[derive(Debug, Clone)]
 pub struct Grant {
@@ -142,6 +122,11 @@ impl Grant {
         credentials: Vec<Credential>,
     ) -> Self {
         Self { tenant, policy, origins, credentials }
+    }
+
+    /// The same tenant and policy, for other origins.
+    pub(super) fn instead(&self, origins: Vec<Origin>, credentials: Vec<Credential>) -> Self {
+        Self::new(Arc::clone(&self.tenant), self.policy.clone(), origins, credentials)
     }
 
     pub(crate) fn tenant(&self) -> &Arc<Tenant> {

@@ -1,10 +1,11 @@
 //! Everything that leaves the gateway on behalf of an adaptor: who may be contacted (`grant`), with
-//! which secret (`grant::Credential`), over which connection (`pool`, `connect`).
+//! which secret (`credential`), over which connection (`pool`, `connect`).
 //!
 //! There is one [`Egress`] per worker thread, so that a connection is driven by the thread that uses it.
 
 mod body;
 mod connect;
+mod credential;
 mod error;
 mod grant;
 mod headers;
@@ -25,8 +26,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use body::{OutgoingBody, UpstreamBody};
 pub use connect::{ConnectSettings, Connector};
+pub use credential::{Credential, OAuthClient};
 pub use error::EgressError;
-pub use grant::{Credential, Grant, Origin, OriginError};
+pub use grant::{Grant, Origin, OriginError};
 pub(crate) use headers::{MAX_FIELDS, is_guests, outgoing_headers, visible_headers};
 pub use policy::AddressPolicy;
 use pool::{Pools, Sender};
@@ -120,33 +122,36 @@ impl Egress {
         let origin = grant.permit(&request.method, &request.uri)?;
         let limit = self.0.limits.head_timeout;
         let wait = request.timeout.map_or(limit, |asked| asked.min(limit));
-        let request = self.finish(grant, &origin, request)?;
-        match tokio::time::timeout(wait, self.exchange(grant, origin, request)).await {
+        let request = finish(&origin, request)?;
+        match tokio::time::timeout(wait, self.with_credential(grant, origin, request)).await {
             Ok(done) => done,
             Err(_) => Err(EgressError::HeadTimeout(wait)),
         }
     }
 
-    /// Adds what is the host's to add: the credential and `host`. Framing is hyper's.
-    fn finish(
+    /// Adds the credential of the origin. One that was fetched is fetched once more where the backend refuses it: tokens
+    /// are revoked at times.
+    async fn with_credential(
         &self,
-        grant: &Grant,
-        origin: &Origin,
-        request: OutboundRequest,
-    ) -> Result<Request<OutgoingBody>, EgressError> {
-        let mut headers = request.headers;
-        headers.insert(http::header::HOST, origin.host_header().clone());
-        if !headers.contains_key(http::header::USER_AGENT) {
-            headers.insert(http::header::USER_AGENT, headers::USER_AGENT);
-        }
-        if let Some(credential) = grant.credential_for(origin) {
-            headers.insert(credential.header.clone(), credential.value.clone());
-        }
-        let mut built = Request::new(request.body);
-        *built.method_mut() = request.method;
-        *built.uri_mut() = origin.url(&request.uri)?;
-        *built.headers_mut() = headers;
-        Ok(built)
+        grant: &Arc<Grant>,
+        origin: Origin,
+        mut request: Request<OutgoingBody>,
+    ) -> Result<UpstreamResponse, EgressError> {
+        let Some(credential) = grant.credential_for(&origin) else {
+            return self.exchange(grant, origin, request).await;
+        };
+        let value = credential.value(self, grant).await?;
+        let spare = credential.is_fetched().then(|| pool::copy(&request)).flatten();
+        request.headers_mut().insert(credential.header.clone(), value.clone());
+        let response = self.exchange(grant, origin.clone(), request).await?;
+        let Some(mut again) = spare.filter(|_| response.status == StatusCode::UNAUTHORIZED) else {
+            return Ok(response);
+        };
+        drop(response);
+        credential.refused(&value);
+        let value = credential.value(self, grant).await?;
+        again.headers_mut().insert(credential.header.clone(), value);
+        self.exchange(grant, origin, again).await
     }
 
     async fn exchange(
@@ -165,6 +170,20 @@ impl Egress {
             body: UpstreamBody::new(incoming, lease, permit, &self.0.limits),
         })
     }
+}
+
+/// Adds what is the host's to add: `host`, and its own name. Framing is hyper's.
+fn finish(origin: &Origin, request: OutboundRequest) -> Result<Request<OutgoingBody>, EgressError> {
+    let mut headers = request.headers;
+    headers.insert(http::header::HOST, origin.host_header().clone());
+    if !headers.contains_key(http::header::USER_AGENT) {
+        headers.insert(http::header::USER_AGENT, headers::USER_AGENT);
+    }
+    let mut built = Request::new(request.body);
+    *built.method_mut() = request.method;
+    *built.uri_mut() = origin.url(&request.uri)?;
+    *built.headers_mut() = headers;
+    Ok(built)
 }
 
 impl Inner {

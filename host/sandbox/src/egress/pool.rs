@@ -114,7 +114,7 @@ pub(super) async fn exchange(
     send(inner, &key, sender, request).await.map_err(|failed| failed.error)
 }
 
-fn copy(request: &Request<OutgoingBody>) -> Option<Request<OutgoingBody>> {
+pub(super) fn copy(request: &Request<OutgoingBody>) -> Option<Request<OutgoingBody>> {
     let OutgoingBody::Full(body) = request.body() else { return None };
     let mut copy = Request::new(OutgoingBody::Full(body.clone()));
     *copy.method_mut() = request.method().clone();

@@ -126,6 +126,7 @@ fn into_wasi(error: EgressError) -> Error {
         EgressError::Unreachable(_) => Error::ConnectionRefused,
         EgressError::HeadTimeout(_) | EgressError::IdleTimeout(_) => Error::ConnectionReadTimeout,
         EgressError::Disconnected(_) => Error::ConnectionTerminated,
+        EgressError::Credential(_) => Error::InternalError(Some("no token for the backend".into())),
         EgressError::RequestTooLarge => Error::HttpRequestBodySize(None),
         EgressError::TooLarge(limit) => Error::HttpResponseBodySize(Some(limit)),
         EgressError::CallLimit(_) | EgressError::Busy(_) => Error::ConnectionLimitReached,

@@ -139,6 +139,7 @@ impl From<Fault> for ApiError {
                     EgressError::HeadTimeout(_) | EgressError::IdleTimeout(_) => ErrorKind::UpstreamTimeout,
                     EgressError::Disconnected(_) => ErrorKind::UpstreamDisconnected,
                     EgressError::TooLarge(_) => ErrorKind::ResponseTooLarge,
+                    EgressError::Credential(_) => return Self::hidden(ErrorKind::UpstreamAuth, detail),
                     EgressError::Busy(_) => ErrorKind::Overloaded,
                     EgressError::CallLimit(_) => ErrorKind::OutboundCallLimit,
                     EgressError::RequestTooLarge => ErrorKind::AdaptorBadOutput,
