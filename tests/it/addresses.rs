@@ -182,11 +182,15 @@ async fn operators_may_name_private_addresses_until_they_say_otherwise() {
 
 #[tokio::test]
 async fn not_even_operators_reach_metadata_services() {
-    let gateway = TestGateway::builder()
-        .endpoint("m", "direct-api", json!({ "api_url": "http://169.254.169.254/latest" }))
-        .settings(|s| s.egress.allow_networks = vec!["169.254.0.0/16".parse().unwrap()])
-        .start()
-        .await;
-    let told = error(gateway.chat().send().await.unwrap(), 502, "egress_denied").await;
-    assert!(told["message"].as_str().unwrap().contains("metadata"), "{told}");
+    // In every form: behind a translator that the operator has opened, an IPv4 address is written within an IPv6 one.
+    for host in ["169.254.169.254", "[64:ff9b::a9fe:a9fe]"] {
+        let networks = ["169.254.0.0/16", "64:ff9b::/96", "::ffff:0:0/96"];
+        let gateway = TestGateway::builder()
+            .endpoint("m", "direct-api", json!({ "api_url": format!("http://{host}/latest") }))
+            .settings(|s| s.egress.allow_networks = networks.map(|n| n.parse().unwrap()).into())
+            .start()
+            .await;
+        let told = error(gateway.chat().send().await.unwrap(), 502, "egress_denied").await;
+        assert!(told["message"].as_str().unwrap().contains("metadata"), "{host}: {told}");
+    }
 }

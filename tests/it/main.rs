@@ -23,6 +23,7 @@ mod failures;
 mod federated;
 mod first_routes;
 mod fuzz;
+mod globus;
 mod guests;
 mod host_interfaces;
 mod hostile_components;

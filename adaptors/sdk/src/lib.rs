@@ -37,6 +37,7 @@ pub mod object;
 mod operation;
 pub mod outgoing;
 mod reply;
+pub mod shared;
 pub mod sse;
 pub mod upstream;
 

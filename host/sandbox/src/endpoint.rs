@@ -221,6 +221,8 @@ pub struct ClusterModel {
     pub framework: String,
     /// Its model.
     pub model: String,
+    /// Its configuration, as its own adaptor gets it.
+    pub config: String,
 }
 
 /// One cluster, ready to be asked.
@@ -300,7 +302,12 @@ impl Cluster {
 }
 
 fn contract_model(model: &ClusterModel) -> cluster::ModelInfo<'_> {
-    cluster::ModelInfo { slug: &model.slug, framework: &model.framework, model: &model.model }
+    cluster::ModelInfo {
+        slug: &model.slug,
+        framework: &model.framework,
+        model: &model.model,
+        config: &model.config,
+    }
 }
 
 pub(crate) fn contract_user<'a>(user: &'a User, groups: &'a [&'a str]) -> common::User<'a> {

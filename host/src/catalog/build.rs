@@ -230,6 +230,7 @@ impl Builder<'_> {
                 slug: e.slug.clone(),
                 framework: e.framework.clone(),
                 model: e.model.clone(),
+                config: Value::Object(e.config.clone()).to_string(),
             })
             .collect();
         models.sort_by(|a, b| a.slug.cmp(&b.slug));
