@@ -19,7 +19,8 @@ fn echo(arguments: &[Value]) -> Work {
     let params = &arguments[0]["model_params"];
     let messages = params["messages"].as_array().unwrap();
     let mut answer = completion();
-    answer["choices"][0]["message"]["content"] = messages.last().unwrap()["content"].clone();
+    let message = json!({ "role": "assistant", "content": messages.last().unwrap()["content"] });
+    answer["choices"] = json!([{ "index": 0, "message": message, "finish_reason": "stop" }]);
     answer["params"] = params.clone();
     Work::json(&answer)
 }

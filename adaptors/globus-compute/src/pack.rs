@@ -99,7 +99,6 @@ mod tests {
     #[test]
     fn arguments_are_packed_as_the_sdk_packs_them() {
         assert_eq!(arguments(None), "5\n11\n[]5\n11\n{}");
-        // Unpacked by globus-compute-sdk 3.16.1 and 4.19.0 (docs/decisions/0012-globus-compute.md).
         let argument = r#"{"model_params":{"model":"m","messages":[{"role":"user","content":"hé"}],"openai_endpoint":"chat/completions","api_port":8001}}"#;
         let expected = concat!(
             "137\n11\n",
