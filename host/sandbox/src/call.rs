@@ -126,6 +126,11 @@ impl Live {
         f(&mut self.store, &self.instance).await.map_err(|e| self.store.data().sandbox.fault(&e))
     }
 
+    /// What a body of `none` stands for: the task's, or the one that a middleware put in its place.
+    pub(crate) fn task_body(&self) -> Bytes {
+        self.store.data().task_body.clone()
+    }
+
     /// Takes a response out of the store, so that it outlives the instance.
     pub(crate) fn take_response(
         &mut self,
@@ -189,7 +194,7 @@ fn new_state(sandbox: &Sandbox, plan: &CallPlan) -> CallState {
     let wasi = WasiCtxBuilder::new()
         .stdout(log.clone())
         .stderr(log.clone())
-        .max_random_size(64 << 10)
+        .max_random_size(host::MAX_RANDOM_BYTES)
         .monotonic_clock(CoarseClock::new())
         .wall_clock(CoarseClock::new())
         .build();

@@ -4,13 +4,17 @@ mod clock;
 mod http;
 pub(crate) mod key_value;
 mod logging;
+mod random;
 mod upstream;
 
 use wasmtime::{
     Engine, Result,
     component::{HasSelf, Linker},
 };
-use wasmtime_wasi::{cli::WasiCli, p2::bindings::cli};
+use wasmtime_wasi::{
+    cli::WasiCli,
+    p2::bindings::{cli, random as wasi_random},
+};
 
 use crate::{bindings::airlock::adaptor as contract, call::CallState};
 
@@ -18,6 +22,7 @@ pub(crate) use self::{
     clock::CoarseClock,
     http::{Hooks, abort_unfinished},
     logging::{LogSink, Tags},
+    random::MAX_RANDOM_BYTES,
     upstream::outbound,
 };
 
@@ -35,11 +40,21 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<CallState>> {
     cli::terminal_stdin::add_to_linker::<_, WasiCli>(l, CallState::cli)?;
     cli::terminal_stdout::add_to_linker::<_, WasiCli>(l, CallState::cli)?;
     cli::terminal_stderr::add_to_linker::<_, WasiCli>(l, CallState::cli)?;
+    wasi_random::insecure::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
+    wasi_random::insecure_seed::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
     contract::upstream::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
     contract::upstream_http::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
     contract::logging::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
     contract::key_value::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
+    contract::task_body::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
     Ok(linker)
+}
+
+impl contract::task_body::Host for CallState {
+    fn replace(&mut self, body: Vec<u8>) -> Result<()> {
+        self.task_body = body.into();
+        Ok(())
+    }
 }
 
 /// The records of `common` need nothing of the host.
