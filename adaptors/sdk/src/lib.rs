@@ -23,6 +23,8 @@
 //! airlock_adaptor::export_endpoint!(Polite);
 //! ```
 //!
+//! A component that stands in front of another adaptor is written with the crate `airlock-middleware`.
+//!
 //! The whole of `wasi:http` is there too, as [`wasi`]; [`outgoing`] makes it one call.
 
 pub mod bindings;
