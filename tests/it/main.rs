@@ -10,6 +10,7 @@
 
 mod addresses;
 mod budgets;
+mod chains;
 mod cli;
 mod compile;
 mod connections;
@@ -33,6 +34,7 @@ mod lanes;
 mod leaks;
 mod loader;
 mod metrics;
+mod middlewares;
 mod panics;
 mod process;
 mod replies;
