@@ -47,8 +47,7 @@ fn names(entry: &Value, model: &str) -> bool {
     let is_listed = |key: &&str| {
         entry.get(key).and_then(Value::as_array).is_some_and(|list| list.iter().any(|name| name == model))
     };
-    ["model", "id", "name"].iter().any(|key| is_named(&key))
-        || ["models", "experts"].iter().any(|key| is_listed(&key))
+    ["model", "id", "name"].iter().any(is_named) || ["models", "experts"].iter().any(is_listed)
 }
 
 fn word(entry: &Value) -> Option<&str> {
