@@ -42,7 +42,7 @@ build-adaptors: wasm-target
     @echo "==> building the adaptors"
     cd adaptors && cargo build --locked --release --target wasm32-wasip2
     @mkdir -p "{{target}}/adaptors"
-    @for dir in adaptors/*/; do \
+    @for dir in adaptors/*/ adaptors/middleware/*/; do \
         name=$(basename "$dir"); \
         file="{{target}}/wasm32-wasip2/release/${name//-/_}.wasm"; \
         if [ "$name" != sdk ] && [ -f "$dir/Cargo.toml" ]; then cp "$file" "{{target}}/adaptors/$name.wasm"; fi; \

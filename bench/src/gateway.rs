@@ -40,7 +40,7 @@ pub struct Start<'a> {
 
 /// The file of a guest, or why the model cannot be measured.
 pub fn missing_guest(model: &Model, guests: &Path) -> Option<String> {
-    let Adaptor::Guest(file) = model.adaptor else {
+    let (Adaptor::Guest(file) | Adaptor::Chain(file, _)) = model.adaptor else {
         return None;
     };
     let path = guests.join(file);
@@ -84,7 +84,7 @@ fn write_fixtures(dir: &Path, start: &Start<'_>) -> Fallible<()> {
     }}]);
     let numbered = start.models.iter().zip(1..);
     let endpoints: Fallible<Vec<Value>> = numbered
-        .map(|(model, pk)| Ok(endpoint(pk, model, &adaptor(model, start.guests)?, start.upstream)))
+        .map(|(model, pk)| Ok(endpoint(pk, model, adaptor(model, start.guests)?, start.upstream)))
         .collect();
     std::fs::create_dir_all(dir).context(|| format!("cannot make {}", dir.display()))?;
     std::fs::write(dir.join("clusters.json"), cluster.to_string())?;
@@ -92,7 +92,7 @@ fn write_fixtures(dir: &Path, start: &Start<'_>) -> Fallible<()> {
     Ok(())
 }
 
-fn endpoint(pk: u32, model: &Model, adaptor: &str, upstream: SocketAddr) -> Value {
+fn endpoint(pk: u32, model: &Model, adaptor: Value, upstream: SocketAddr) -> Value {
     json!({"model": "resource_server_async.endpoint", "pk": pk, "fields": {
         "cluster": "bench",
         "framework": "api",
@@ -102,10 +102,12 @@ fn endpoint(pk: u32, model: &Model, adaptor: &str, upstream: SocketAddr) -> Valu
     }})
 }
 
-fn adaptor(model: &Model, guests: &Path) -> Fallible<String> {
+fn adaptor(model: &Model, guests: &Path) -> Fallible<Value> {
+    let guest = |file: &str| absolute(&guests.join(file));
     Ok(match model.adaptor {
-        Adaptor::Named(name) => name.to_owned(),
-        Adaptor::Guest(file) => absolute(&guests.join(file))?.to_string_lossy().into_owned(),
+        Adaptor::Named(name) => json!(name),
+        Adaptor::Guest(file) => json!(guest(file)?),
+        Adaptor::Chain(front, name) => json!([guest(front)?, name]),
     })
 }
 

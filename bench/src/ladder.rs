@@ -17,7 +17,7 @@ pub struct Options {
     /// The gateway: a release build with the feature `native-path`.
     #[arg(long)]
     pub gateway: Option<PathBuf>,
-    /// Where the test guests were built (rewrite.wasm, body-upstream.wasm).
+    /// Where the test guests were built (front.wasm, rewrite.wasm, body-upstream.wasm).
     #[arg(long, default_value = "target/guests")]
     pub guests: PathBuf,
     /// Seconds per load.

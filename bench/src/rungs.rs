@@ -38,6 +38,8 @@ pub enum Adaptor {
     Named(&'static str),
     /// A test guest: a file in the directory given by `--guests`.
     Guest(&'static str),
+    /// A test guest in front of one that the gateway knows by name.
+    Chain(&'static str, &'static str),
 }
 
 /// One thing that is measured.
@@ -63,6 +65,11 @@ impl Rung {
         if self.streamed { "native-stream" } else { "native" }
     }
 
+    /// The cheapest way through a sandbox, with the same kind of answer.
+    pub fn forward(&self) -> &'static str {
+        if self.streamed { "forward-stream" } else { "forward" }
+    }
+
     /// Whether it is ours and has a sandbox, rather than something to compare with.
     pub fn is_sandboxed(&self) -> bool {
         matches!(self.via, Via::Gateway(model) if model != NATIVE)
@@ -79,6 +86,11 @@ pub const fn guest(name: &'static str, file: &'static str) -> Model {
     Model { name, adaptor: Adaptor::Guest(file), base: "/v1" }
 }
 
+/// A model that a test guest answers for with an adaptor behind it.
+pub const fn chain(name: &'static str, front: &'static str, adaptor: &'static str) -> Model {
+    Model { name, adaptor: Adaptor::Chain(front, adaptor), base: "/v1" }
+}
+
 const fn whole(name: &'static str, via: Via, what: &'static str) -> Rung {
     Rung { name, what, via, streamed: false }
 }
@@ -89,17 +101,19 @@ const fn stream(name: &'static str, via: Via, what: &'static str) -> Rung {
 
 const NATIVE: Model = named("native", "native");
 const FORWARD: Model = named("forward", "direct-api");
+const CHAIN: Model = chain("chain", "front.wasm", "direct-api");
 const RELAY: Model = guest("relay", "rewrite.wasm");
 const RELAY_WASI: Model = named("relay-wasi", "direct-api-wasi");
 const BODY: Model = guest("body", "body-upstream.wasm");
 const EVENTS: Model = guest("events", "rewrite.wasm");
 
 /// Every rung, bottom first.
-pub static ALL: [Rung; 11] = [
+pub static ALL: [Rung; 12] = [
     whole("mock", Via::Mock, "the load meets the upstream, nothing between"),
     whole("nginx", Via::Nginx, "nginx proxy_pass, keep-alive, access log"),
     whole("native", Via::Gateway(NATIVE), "the gateway without a sandbox"),
     whole("forward", Via::Gateway(FORWARD), "the sandbox decides, the host forwards"),
+    whole("chain", Via::Gateway(CHAIN), "forward, with a middleware in front that does nothing"),
     whole("relay", Via::Gateway(RELAY), "the guest calls upstream.send and relays"),
     whole("relay-wasi", Via::Gateway(RELAY_WASI), "the guest calls over wasi:http and relays"),
     whole("body", Via::Gateway(BODY), "the answer's bytes pass through the guest"),

@@ -73,6 +73,8 @@ pub struct Level {
     pub of_native: Option<f64>,
     /// Processor time per request, in multiples of nginx's.
     pub cpu_times_nginx: Option<f64>,
+    /// Processor time per request, in multiples of that of `forward`.
+    pub cpu_times_forward: Option<f64>,
     /// Median latency above nginx's, in microseconds.
     pub added_p50_us: Option<f64>,
     /// Events per second, of a stream.
@@ -109,6 +111,7 @@ pub fn level(row: &Row, rows: &[Row], connections: usize, events: usize) -> Opti
         of_nginx: against(nginx, rate),
         of_native: against(native, rate),
         cpu_times_nginx: against(nginx, |own, scale| own.cpu_us / scale.cpu_us),
+        cpu_times_forward: against(row.rung.forward(), |own, scale| own.cpu_us / scale.cpu_us),
         added_p50_us: against(nginx, |own, scale| own.p50_us - scale.p50_us),
         events_per_second: streamed(requests_per_second * events as f64),
         cpu_us_per_event: streamed(cpu_us / events as f64),

@@ -43,7 +43,7 @@ pub fn judge(entries: &[Entry]) -> Vec<Target> {
         entries.iter().find(|entry| entry.name == name).and_then(|entry| entry.at(connections))
     };
     let (forward, relay) = (at("forward", LOADED), at("relay", LOADED));
-    let quiet = at("forward", QUIET);
+    let (quiet, chain) = (at("forward", QUIET), at("chain", LOADED));
     vec![
         target("c=32: forward's req/s, part of native", AtLeast(0.65), forward.and_then(|l| l.of_native)),
         target("c=32: forward's req/s, part of nginx", AtLeast(0.35), forward.and_then(|l| l.of_nginx)),
@@ -53,6 +53,11 @@ pub fn judge(entries: &[Entry]) -> Vec<Target> {
             "c=32: forward's CPU per request, times nginx",
             AtMost(6.0),
             forward.and_then(|l| l.cpu_times_nginx),
+        ),
+        target(
+            "c=32: a chain of two's CPU per request, times forward",
+            AtMost(1.5),
+            chain.and_then(|l| l.cpu_times_forward),
         ),
         target("c=1: forward's p50 above nginx, µs", AtMost(120.0), quiet.and_then(|l| l.added_p50_us)),
     ]

@@ -11,6 +11,7 @@
 mod addresses;
 mod batches;
 mod budgets;
+mod chains;
 mod cli;
 mod coalescing;
 mod compile;
@@ -38,6 +39,7 @@ mod lanes;
 mod leaks;
 mod loader;
 mod metrics;
+mod middlewares;
 mod oauth;
 mod panics;
 mod process;

@@ -1,7 +1,8 @@
 //! An endpoint's or a cluster's configuration as a typed value.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use crate::object::Object;
 use crate::{AdaptorError, ClusterInfo, EndpointInfo};
 
 /// What has a `config`: the text of one JSON object.
@@ -41,6 +42,21 @@ pub fn timeout_ms(key: &str, seconds: Option<f64>, default: f64) -> Result<u32, 
     // In range by the check above, and less than a millisecond is one.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 < seconds <= 3600")]
     Ok((seconds * 1000.0).ceil() as u32)
+}
+
+impl EndpointInfo {
+    /// Sets a key of the configuration, for the next one in a chain: its URL, say. What may be reached does not
+    /// change with it: the host took that from the fixture.
+    pub fn set_config(&mut self, key: &str, value: impl Serialize) -> Result<(), AdaptorError> {
+        let wrong = |error: serde_json::Error| {
+            AdaptorError::new(500, "adaptor_bad_output", format!("config key `{key}` cannot be set: {error}"))
+        };
+        let json = serde_json::to_string(&value).map_err(wrong)?;
+        let mut config = Object::parse(self.config.as_bytes()).map_err(wrong)?;
+        config.set(key, &json);
+        self.config = config.to_json();
+        Ok(())
+    }
 }
 
 /// Turns serde's error into one that names the key: serde only knows the position.
@@ -150,6 +166,22 @@ mod tests {
         assert_eq!(message("{\n \"limits\": [1],\n \"url\": 7 }"), wrong);
         let key = message(r#"{"limits":[1,"x:{"],"url":"u"}"#);
         assert!(key.starts_with("config key `limits`: invalid type: string"), "{key}");
+    }
+
+    #[test]
+    fn a_key_is_changed_for_the_next_one_and_others_stay() {
+        let mut endpoint = EndpointInfo {
+            slug: String::new(),
+            cluster: String::new(),
+            framework: String::new(),
+            model: String::new(),
+            config: r#"{"a":{"x" : 1},"api_url":"http://one"}"#.to_owned(),
+        };
+        endpoint.set_config("api_url", "http://two").unwrap();
+        endpoint.set_config("b", [1]).unwrap();
+        assert_eq!(endpoint.config, r#"{"a":{"x" : 1},"api_url":"http://two","b":[1]}"#);
+        endpoint.config.clear();
+        assert_eq!(endpoint.set_config("b", 1).unwrap_err().code, "adaptor_bad_output");
     }
 
     #[test]

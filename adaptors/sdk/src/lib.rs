@@ -23,6 +23,8 @@
 //! airlock_adaptor::export_endpoint!(Polite);
 //! ```
 //!
+//! A component that stands in front of another adaptor is written with the crate `airlock-middleware`.
+//!
 //! A cluster's report is made, or read from a backend's, with [`jobs`]; [`upstream::get_json`] fetches what
 //! it is made from. The whole of `wasi:http` is there too, as [`wasi`]; [`outgoing`] makes it one call.
 

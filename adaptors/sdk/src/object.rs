@@ -46,29 +46,33 @@ impl<'a> Object<'a> {
         self.entries.retain(|(name, _)| name != key);
     }
 
-    /// The object as the bytes of JSON text.
-    pub fn to_vec(&self) -> Vec<u8> {
+    /// The object as JSON text.
+    pub fn to_json(&self) -> String {
         let length = self.entries.iter().map(|(key, value)| key.len() + value.len() + 4).sum::<usize>();
-        let mut text = Vec::with_capacity(length + 2);
-        text.push(b'{');
+        let mut text = String::with_capacity(length + 2);
+        text.push('{');
         for (at, (key, value)) in self.entries.iter().enumerate() {
             if at > 0 {
-                text.push(b',');
+                text.push(',');
             }
-            // Neither a string nor a vector can fail to be written to.
-            let _ = serde_json::to_writer(&mut text, key);
-            text.push(b':');
-            text.extend_from_slice(value.as_bytes());
+            text.push_str(&serde_json::Value::from(key.as_ref()).to_string());
+            text.push(':');
+            text.push_str(value);
         }
-        text.push(b'}');
+        text.push('}');
         text
+    }
+
+    /// The same as bytes, for a body.
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.to_json().into_bytes()
     }
 }
 
 /// The object as JSON text.
 impl fmt::Display for Object<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&String::from_utf8_lossy(&self.to_vec()))
+        formatter.write_str(&self.to_json())
     }
 }
 

@@ -8,6 +8,7 @@ wasmtime::component::bindgen!({
         package airlock:sandbox;
         world gateway {
             include airlock:adaptor/imports@0.1.0;
+            import airlock:adaptor/task-body@0.1.0;
             export airlock:adaptor/replies@0.1.0;
             export airlock:adaptor/endpoint@0.1.0;
             export airlock:adaptor/cluster@0.1.0;

@@ -133,6 +133,11 @@ impl Live {
         f(&mut self.store, &self.instance).await.map_err(|e| self.store.data().sandbox.fault(&e))
     }
 
+    /// What a body of `none` stands for: the task's, or the one that a middleware put in its place.
+    pub(crate) fn task_body(&self) -> Bytes {
+        self.store.data().task_body.clone()
+    }
+
     /// Takes a response out of the store, so that it outlives the instance.
     pub(crate) fn take_response(
         &mut self,

@@ -141,8 +141,9 @@ impl Endpoint {
         let (mut live, reply) = replied.await?;
         match reply {
             Reply::Forward(request) => {
+                let body = live.task_body();
                 drop(live); // before the backend is contacted
-                let request = outbound(request, &task.body)?;
+                let request = outbound(request, &body)?;
                 Ok(Answer::Upstream(egress.send(&self.grant, request).await?))
             }
             Reply::Relay(handle) => {

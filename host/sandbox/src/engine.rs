@@ -17,19 +17,20 @@ use wasmtime::{
 
 use crate::{
     CompilerSettings, Fault, call::CallState, compile::Compiler, host, host::key_value::KeyValueStore,
-    lane::SlowLane,
+    lane::SlowLane, loader::MAX_CHAIN,
 };
 
 /// How often a running guest is interrupted, to let others run and to check its CPU budget.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 
-/// Linear memories that one component may have: one for each link of a chain.
-const MEMORIES_PER_COMPONENT: u32 = 4;
+/// Linear memories that one component may have: one for each part of a chain (two where QuickJS made it).
+const MEMORIES_PER_COMPONENT: u32 = MAX_CHAIN as u32;
 
 /// Tables and core instances of one component. The pool holds as many for each slot, so that a slot is all that
-/// an instance needs.
-const TABLES_PER_COMPONENT: u32 = 8;
-const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
+/// an instance needs. Each part of a chain has two tables; it has 3 core instances where it was written in Rust,
+/// up to 14 elsewhere, and one for the passage to the next.
+const TABLES_PER_COMPONENT: u32 = 2 * MEMORIES_PER_COMPONENT;
+const CORE_INSTANCES_PER_COMPONENT: u32 = 128;
 
 /// How the sandbox is built.
 #[derive(Debug, Clone)]

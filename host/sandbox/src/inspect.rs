@@ -3,7 +3,10 @@
 use sha2::{Digest as _, Sha256};
 use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload, Validator, WasmFeatures};
 
-use crate::{LoadError, loader};
+use crate::{
+    LoadError,
+    loader::{self, Place},
+};
 
 /// What a component says it is.
 #[derive(Debug, Clone)]
@@ -53,6 +56,7 @@ const GRANTS: &[(&str, &str)] = &[
     ),
     ("airlock:adaptor/endpoint", "hands tasks to the next adaptor of its chain"),
     ("airlock:adaptor/replies", "hands on the replies of the next adaptor of its chain"),
+    ("airlock:adaptor/task-body", "gives the host the body that it has changed"),
     ("airlock:adaptor/common", "nothing: types"),
     ("wasi:http/types", "nothing: types and buffers"),
     ("wasi:http/", "sends requests to the hosts that its endpoint grants"),
@@ -114,9 +118,7 @@ fn kind(imports: &[String], exports: &[String]) -> AdaptorKind {
 }
 
 fn import(name: String, is_middleware: bool) -> Import {
-    let is_next =
-        ["airlock:adaptor/endpoint@", "airlock:adaptor/replies@"].iter().any(|n| name.starts_with(n));
-    let allowed = if is_next && is_middleware { Ok(()) } else { loader::check_import(&name) };
+    let allowed = loader::check_import(&name, if is_middleware { Place::Before } else { Place::Last });
     let grants = match allowed {
         Ok(()) => {
             let known = GRANTS.iter().find(|(start, _)| name.starts_with(start));

@@ -1,6 +1,6 @@
 //! Runs adaptors: WebAssembly components from people whom nobody has to trust.
 //!
-//! [`Sandbox::load`] compiles and checks a component; an [`Endpoint`] is a component with a configuration
+//! [`Sandbox::load`] compiles and checks a component, [`Sandbox::load_chain`] several as one; an [`Endpoint`] is a component with a configuration
 //! and a [`Grant`]; [`Endpoint::run`] runs one task in a fresh instance and gives back an [`Answer`].
 //! This is the only crate that names wasmtime. It knows nothing of serving HTTP, of tenants' accounts or
 //! of databases.
@@ -35,5 +35,5 @@ pub use fault::{AdaptorError, Fault};
 pub use inspect::{AdaptorKind, Import, Inspection, inspect};
 pub use lane::Pace;
 pub use limits::Budgets;
-pub use loader::{Adaptor, CONTRACT_VERSION, LoadError};
+pub use loader::{Adaptor, CONTRACT_VERSION, LoadError, MAX_CHAIN};
 pub use tenant::{Tenant, TenantLimits};

@@ -3,17 +3,22 @@
 
 use std::{fmt, sync::Arc};
 
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
 use wasmtime::{
     Engine,
     component::{Component, InstancePre},
 };
 
-use crate::{Fault, bindings::exports::airlock::adaptor as exported, call::CallState, engine::Sandbox};
+use crate::{
+    Fault, bindings::exports::airlock::adaptor as exported, call::CallState, compile::Source, engine::Sandbox,
+};
 
 /// The contract's version that this host speaks. A component built for the same 0.x is accepted.
 pub const CONTRACT_VERSION: &str = "0.1.0";
 const PACKAGE: &str = "airlock:adaptor/";
+
+/// The longest chain. The pool's limits hold as many adaptors of the usual kinds (`engine.rs`).
+pub const MAX_CHAIN: usize = 8;
 
 /// A component that was compiled and checked. Instances are made from it, one for each request.
 pub struct Adaptor {
@@ -32,8 +37,9 @@ pub(crate) struct EndpointExports {
     pub(crate) replies: exported::replies::GuestIndices,
 }
 
-/// Why a file cannot be used as an adaptor. The texts say what to do.
-#[derive(Debug, thiserror::Error)]
+/// Why a file cannot be used as an adaptor, or where it stands. The texts say what to do.
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LoadError {
     /// No WebAssembly at all.
     #[error("this is not a WebAssembly file: it does not begin with `\\0asm`")]
@@ -94,10 +100,33 @@ pub enum LoadError {
     #[error("`{interface}` does not have the shape of airlock:adaptor@{CONTRACT_VERSION}: {why}")]
     Shape {
         /// The interface.
-        interface: &'static str,
+        interface: String,
         /// What differs.
         why: String,
     },
+    /// A part of a chain that cannot stand where it stands.
+    #[error("part {} of the chain: {why}", .at + 1)]
+    Part {
+        /// Which one, from 0.
+        at: usize,
+        /// Why not.
+        why: Box<Self>,
+    },
+    /// Nothing that could stand in a chain.
+    #[error("it exports no `airlock:adaptor/endpoint`, as every part of a chain does")]
+    NoEndpoint,
+    /// It stands in front of another and would never ask it.
+    #[error(
+        "it is no middleware: it does not import `airlock:adaptor/endpoint`, so nothing would reach what stands \
+         behind it. Put it last"
+    )]
+    NoMiddleware,
+    /// Two parts of a chain that do not fit.
+    #[error("it does not fit what stands behind it: {0}")]
+    Link(String),
+    /// No chain, or one that is too long.
+    #[error("a chain has 1 to {MAX_CHAIN} parts, and this one has {0}")]
+    Length(usize),
 }
 
 impl Adaptor {
@@ -159,9 +188,25 @@ impl Sandbox {
     /// for a Rust guest, many seconds for a Python one. One that was compiled before is there at once.
     pub async fn load(&self, name: &str, bytes: &[u8]) -> Result<Adaptor, LoadError> {
         check_kind(bytes)?;
+        self.load_source(name, Source(&[bytes])).await
+    }
+
+    /// The same for a chain: middlewares in the order in which a task meets them, and last the adaptor behind
+    /// them. They become one component, of which every request gets one fresh instance.
+    pub async fn load_chain(&self, name: &str, parts: &[&[u8]]) -> Result<Adaptor, LoadError> {
+        if !(1..=MAX_CHAIN).contains(&parts.len()) {
+            return Err(LoadError::Length(parts.len()));
+        }
+        for (at, part) in parts.iter().enumerate() {
+            check_kind(part).map_err(|why| LoadError::Part { at, why: Box::new(why) })?;
+        }
+        self.load_source(name, Source(parts)).await
+    }
+
+    async fn load_source(&self, name: &str, source: Source<'_>) -> Result<Adaptor, LoadError> {
         let engine = &self.0.engine;
-        let digest = hex::encode(Sha256::digest(bytes));
-        let component = self.0.compiler.component(engine, &digest, bytes).await?;
+        let digest = source.digest();
+        let component = self.0.compiler.component(engine, &digest, source).await?;
         let exports = check_names(engine, &component)?;
         let pre = self
             .0
@@ -171,7 +216,7 @@ impl Sandbox {
         Ok(Adaptor {
             name: name.into(),
             digest,
-            size: bytes.len(),
+            size: source.size(),
             endpoint: exports.endpoint.then(|| endpoint_exports(&pre)).transpose()?,
             cluster: exports
                 .cluster
@@ -194,7 +239,7 @@ fn endpoint_exports(pre: &InstancePre<CallState>) -> Result<EndpointExports, Loa
 }
 
 fn shape(interface: &'static str) -> impl Fn(wasmtime::Error) -> LoadError {
-    move |error| LoadError::Shape { interface, why: format!("{error:#}") }
+    move |error| LoadError::Shape { interface: interface.to_owned(), why: format!("{error:#}") }
 }
 
 /// The first eight bytes tell modules from components, before any parser runs.
@@ -223,7 +268,7 @@ struct Exports {
 fn check_names(engine: &Engine, component: &Component) -> Result<Exports, LoadError> {
     let ty = component.component_type();
     for (name, _) in ty.imports(engine) {
-        check_import(name)?;
+        check_import(name, Place::Last)?;
     }
     let mut exports = Exports::default();
     let mut others = Vec::new();
@@ -243,6 +288,15 @@ fn check_names(engine: &Engine, component: &Component) -> Result<Exports, LoadEr
     Err(LoadError::NoInterface(seen))
 }
 
+/// Where a component stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In front of another.
+    Before,
+    /// Alone, or at the end of a chain.
+    Last,
+}
+
 /// The interface's name where it belongs to the contract, in a version that is understood.
 pub(crate) fn contract_interface(name: &str) -> Result<Option<&str>, LoadError> {
     let Some(rest) = name.strip_prefix(PACKAGE) else { return Ok(None) };
@@ -253,12 +307,15 @@ pub(crate) fn contract_interface(name: &str) -> Result<Option<&str>, LoadError> 
     Ok(Some(interface))
 }
 
-pub(crate) fn check_import(name: &str) -> Result<(), LoadError> {
+pub(crate) fn check_import(name: &str, place: Place) -> Result<(), LoadError> {
     let refuse = |why: &str| Err(LoadError::Import { name: name.to_owned(), why: why.to_owned() });
     match contract_interface(name)? {
-        Some("common" | "upstream" | "upstream-http" | "logging" | "key-value" | "coalescing") => {
+        Some(
+            "common" | "upstream" | "upstream-http" | "logging" | "key-value" | "task-body" | "coalescing",
+        ) => {
             return Ok(());
         }
+        Some("endpoint" | "replies") if place == Place::Before => return Ok(()),
         Some("endpoint" | "replies") => {
             return refuse(
                 "it is a middleware, which needs another adaptor behind it and does nothing alone",

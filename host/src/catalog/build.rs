@@ -9,11 +9,11 @@ use std::{
 
 use airlock_sandbox::{
     Adaptor, AddressPolicy, Budgets, Cluster, ClusterModel, Egress, Endpoint, EndpointInfo, Fault, Grant,
-    LoadError, Operation, Sandbox, Tenant,
+    Operation, Sandbox, Tenant,
 };
 use serde_json::{Map, Value};
 
-use super::{Access, Backend, Catalog, CatalogCluster, CatalogEndpoint, FederatedModel, grant};
+use super::{Access, Backend, Catalog, CatalogCluster, CatalogEndpoint, FederatedModel, grant, load};
 use crate::{
     config::Env,
     fixtures::{
@@ -53,7 +53,8 @@ pub async fn build(input: BuildInput<'_>) -> Result<Catalog, Mistakes> {
 
 struct Builder<'a> {
     input: BuildInput<'a>,
-    adaptors: HashMap<PathBuf, Option<Arc<Adaptor>>>,
+    /// By the files of their parts.
+    adaptors: HashMap<Vec<PathBuf>, Option<Arc<Adaptor>>>,
     mistakes: Vec<Mistake>,
 }
 
@@ -90,38 +91,39 @@ impl Builder<'_> {
         catalog
     }
 
-    /// Loads each distinct adaptor once, several at a time.
+    /// Loads each distinct chain once, several at a time. One component in two chains is compiled twice: what
+    /// runs is the chain as a whole.
     async fn load_adaptors(&mut self, fixtures: &Fixtures) {
-        let mut wanted: BTreeMap<PathBuf, Place> = BTreeMap::new();
-        let uses = fixtures
-            .endpoints
-            .iter()
-            .map(|e| (&e.adaptor, &e.place))
-            .chain(fixtures.clusters.iter().map(|c| (&c.adaptor, &c.place)));
-        for (adaptor, place) in uses {
-            if let Some(path) = self.path_of(adaptor) {
-                wanted.entry(path).or_insert_with(|| place.clone());
+        let mut wanted: BTreeMap<Vec<PathBuf>, Vec<Place>> = BTreeMap::new();
+        for endpoint in &fixtures.endpoints {
+            if let Some(files) = self.files_of(&endpoint.chain) {
+                let places = endpoint.chain.iter().map(|part| part.place.clone());
+                wanted.entry(files).or_insert_with(|| places.collect());
+            }
+        }
+        for cluster in &fixtures.clusters {
+            if let Some(file) = self.file_of(&cluster.adaptor) {
+                wanted.entry(vec![file]).or_insert_with(|| vec![cluster.place.clone()]);
             }
         }
         let loading: Vec<_> = wanted
             .into_iter()
-            .map(|(path, place)| {
-                let (sandbox, file) = (self.input.sandbox.clone(), path.clone());
-                let task = tokio::spawn(async move { load(&sandbox, &file).await });
-                (path, place, task)
+            .map(|(files, places)| {
+                let (sandbox, own) = (self.input.sandbox.clone(), files.clone());
+                let task = tokio::spawn(async move { load::chain(&sandbox, &own).await });
+                (files, places, task)
             })
             .collect();
-        for (path, place, task) in loading {
-            let loaded = task.await.unwrap_or_else(|e| Err((e.to_string(), "report this".into())));
-            if let Err((message, remedy)) = &loaded {
-                let message = format!("the adaptor {} cannot be used: {message}", path.display());
-                self.mistakes.push(Mistake::new(place, message, remedy.clone()));
+        for (files, places, task) in loading {
+            let loaded = task.await.unwrap_or_else(|e| Err(load::Refused::crashed(&e)));
+            if let Err(refused) = &loaded {
+                self.mistakes.extend(refused.mistake(&files, &places));
             }
-            self.adaptors.insert(path, loaded.ok().map(Arc::new));
+            self.adaptors.insert(files, loaded.ok().map(Arc::new));
         }
     }
 
-    fn path_of(&self, adaptor: &AdaptorRef) -> Option<PathBuf> {
+    fn file_of(&self, adaptor: &AdaptorRef) -> Option<PathBuf> {
         match adaptor {
             AdaptorRef::Bundled(name) => Some(self.input.adaptors_dir.join(format!("{name}.wasm"))),
             AdaptorRef::File(path) => Some(path.clone()),
@@ -130,8 +132,12 @@ impl Builder<'_> {
         }
     }
 
-    fn adaptor(&self, adaptor: &AdaptorRef) -> Option<Arc<Adaptor>> {
-        self.adaptors.get(&self.path_of(adaptor)?)?.clone()
+    fn files_of(&self, chain: &[Located<AdaptorRef>]) -> Option<Vec<PathBuf>> {
+        chain.iter().map(|part| self.file_of(part)).collect()
+    }
+
+    fn adaptor(&self, files: &[PathBuf]) -> Option<Arc<Adaptor>> {
+        self.adaptors.get(files)?.clone()
     }
 
     fn mistake(&mut self, place: &Place, message: String, remedy: &str) {
@@ -141,11 +147,11 @@ impl Builder<'_> {
     async fn backend(&mut self, fixture: &Located<EndpointFixture>) -> Option<Backend> {
         let grant = self.grant(&fixture.config, &fixture.config_places, &fixture.slug);
         #[cfg(feature = "native-path")]
-        if fixture.adaptor == AdaptorRef::Native {
+        if fixture.chain.first().is_some_and(|part| part.value == AdaptorRef::Native) {
             let url = fixture.config.get("api_url").and_then(Value::as_str);
             return Some(Backend::Native(crate::routing::native::NativeEndpoint::new(url?, grant?)?));
         }
-        let adaptor = self.adaptor(&fixture.adaptor)?;
+        let adaptor = self.adaptor(&self.files_of(&fixture.chain)?)?;
         if !adaptor.is_endpoint() {
             self.mistake(
                 &fixture.place,
@@ -213,7 +219,7 @@ impl Builder<'_> {
     }
 
     async fn cluster(&mut self, fixture: &Located<ClusterFixture>, all: &Fixtures) -> Option<Arc<Cluster>> {
-        let adaptor = self.adaptor(&fixture.adaptor)?;
+        let adaptor = self.adaptor(&[self.file_of(&fixture.adaptor)?])?;
         if !adaptor.is_cluster() {
             self.mistake(
                 &fixture.place,
@@ -255,25 +261,6 @@ impl Builder<'_> {
         }
         Some(cluster)
     }
-}
-
-async fn load(sandbox: &Sandbox, file: &std::path::Path) -> Result<Adaptor, (String, String)> {
-    let bytes = std::fs::read(file).map_err(|e| {
-        (
-            e.to_string(),
-            "build the bundled adaptors with `./just build-adaptors`, or name their folder with --adaptors"
-                .to_owned(),
-        )
-    })?;
-    let name = file.file_stem().unwrap_or_default().to_string_lossy();
-    sandbox.load(&name, &bytes).await.map_err(|error| {
-        let remedy = match error {
-            LoadError::Compiler(_) => "this is no fault of the component: look at what the compiler says",
-            LoadError::CompileLimit(_) => "make the component smaller, or raise the limits in [compile]",
-            _ => "name a component built for airlock:adaptor",
-        };
-        (error.to_string(), remedy.to_owned())
-    })
 }
 
 fn add_endpoint(

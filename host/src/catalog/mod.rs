@@ -3,6 +3,7 @@
 mod access;
 mod build;
 mod grant;
+mod load;
 
 use std::{collections::HashMap, sync::Arc};
 

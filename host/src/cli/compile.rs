@@ -1,4 +1,4 @@
-//! `airlock compile`: the child process that compiles one adaptor.
+//! `airlock compile`: the child process that compiles one adaptor, or one chain of them.
 
 use std::io;
 
@@ -16,6 +16,9 @@ pub(super) struct CompileArgs {
     /// Address space, in bytes
     #[arg(long)]
     memory_bytes: u64,
+    /// Length of a part of a chain, in bytes; once for each part, in their order on standard input
+    #[arg(long)]
+    part_bytes: Vec<usize>,
 }
 
 /// Gives up its rights before it reads a byte of what somebody uploaded. What cannot be given up here is told on
@@ -24,5 +27,5 @@ pub(super) fn run(args: &CompileArgs) -> Result<(), Failure> {
     let compiler = ComponentCompiler::new().map_err(Failure::new)?;
     let limits = CompilerLimits { cpu_seconds: args.cpu_seconds, memory_bytes: args.memory_bytes };
     process::confine_compiler(&limits).iter().for_each(|note| say(format_args!("warning: {note}")));
-    compiler.serve(io::stdin().lock(), io::stdout().lock()).map_err(Failure::new)
+    compiler.serve(&args.part_bytes, io::stdin().lock(), io::stdout().lock()).map_err(Failure::new)
 }

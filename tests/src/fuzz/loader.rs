@@ -11,7 +11,7 @@ static COMPILER: LazyLock<ComponentCompiler> = LazyLock::new(|| ComponentCompile
 /// `data` is a file's bytes.
 pub fn check(data: &[u8]) {
     let mut answer = Vec::new();
-    COMPILER.serve(data, &mut answer).expect("memory takes everything");
+    COMPILER.serve(&[], data, &mut answer).expect("memory takes everything");
     let end = answer.iter().position(|byte| *byte == b'\n').expect("a line");
     let (line, code) = (&answer[..end], &answer[end + 1..]);
     let verdict: Value = serde_json::from_slice(line).expect("a verdict");

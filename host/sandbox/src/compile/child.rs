@@ -1,12 +1,12 @@
-//! What runs in the child: reads a component, answers with a verdict and machine code.
+//! What runs in the child: reads a component or a chain of them, answers with a verdict and machine code.
 
 use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
 use wasmtime::{Engine, InstanceAllocationStrategy, error::OutOfMemory};
 
-use super::{compatibility, one_line, proposals};
-use crate::engine;
+use super::{compatibility, compose, one_line, proposals};
+use crate::{LoadError, engine};
 
 /// The child's answer: one line of JSON, then the code where there is any.
 #[derive(Debug, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub(super) enum Verdict {
     Invalid(String),
     /// Valid WebAssembly, with a proposal that is switched off.
     Proposal(String),
+    /// A part of a chain cannot stand where it stands.
+    Part(usize, LoadError),
     /// There was not enough memory to read or to compile it.
     OutOfMemory,
 }
@@ -34,7 +36,7 @@ impl Verdict {
     }
 }
 
-/// Validates and compiles one component, in a process of its own.
+/// Validates and compiles one component or one chain, in a process of its own.
 pub struct ComponentCompiler {
     engine: Engine,
 }
@@ -47,11 +49,13 @@ impl ComponentCompiler {
         Ok(Self { engine: Engine::new(&config).map_err(|e| format!("{e:#}"))? })
     }
 
-    /// Reads a component to the end of `input`, and answers on `output`.
-    pub fn serve(&self, mut input: impl Read, mut output: impl Write) -> io::Result<()> {
+    /// Reads a component to the end of `input`, or the parts of a chain, which are as long as `parts` says, and
+    /// answers on `output`.
+    pub fn serve(&self, parts: &[usize], mut input: impl Read, mut output: impl Write) -> io::Result<()> {
         let mut bytes = Vec::new();
         let (verdict, code) = match input.read_to_end(&mut bytes) {
-            Ok(_) => self.compile(&bytes),
+            Ok(_) if parts.is_empty() => self.compile(&bytes),
+            Ok(_) => self.compile_chain(&split(&bytes, parts)?),
             Err(error) if error.kind() == io::ErrorKind::OutOfMemory => (Verdict::OutOfMemory, Vec::new()),
             Err(error) => return Err(error),
         };
@@ -60,6 +64,22 @@ impl ComponentCompiler {
         output.write_all(b"\n")?;
         output.write_all(&code)?;
         output.flush()
+    }
+
+    fn compile_chain(&self, parts: &[&[u8]]) -> (Verdict, Vec<u8>) {
+        let composed = match compose::compose(parts) {
+            Ok(composed) => composed,
+            Err((at, why)) => return (Verdict::Part(at, why), Vec::new()),
+        };
+        let (verdict, code) = self.compile(&composed);
+        // The composition is new and nobody knows it: say whose proposal that is.
+        let blamed = matches!(verdict, Verdict::Proposal(_))
+            .then(|| parts.iter().enumerate().find_map(|(at, part)| Some((at, proposals::needed(part)?))))
+            .flatten();
+        match blamed {
+            Some((at, name)) => (Verdict::Part(at, LoadError::Proposal(name.into())), Vec::new()),
+            None => (verdict, code),
+        }
     }
 
     fn compile(&self, bytes: &[u8]) -> (Verdict, Vec<u8>) {
@@ -75,4 +95,16 @@ impl ComponentCompiler {
         };
         (verdict, Vec::new())
     }
+}
+
+/// The parts of a chain, one behind the other in `bytes`.
+fn split<'a>(mut bytes: &'a [u8], lengths: &[usize]) -> io::Result<Vec<&'a [u8]>> {
+    let broken = || io::Error::new(io::ErrorKind::InvalidData, "the parts are not as long as was said");
+    let mut parts = Vec::new();
+    for length in lengths {
+        let (part, rest) = bytes.split_at_checked(*length).ok_or_else(broken)?;
+        parts.push(part);
+        bytes = rest;
+    }
+    if bytes.is_empty() { Ok(parts) } else { Err(broken()) }
 }

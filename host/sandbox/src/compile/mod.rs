@@ -1,8 +1,10 @@
 //! From bytes to machine code, away from the serving process: a child with limits and without rights compiles
-//! (`child`), its output is kept (`cache`), and what a component may not use is named (`proposals`).
+//! (`child`), of chains it makes one component first (`compose`), its output is kept (`cache`), and what a
+//! component may not use is named (`proposals`).
 
 mod cache;
 mod child;
+mod compose;
 mod proposals;
 
 use std::{ffi::OsString, hash::Hasher, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
@@ -65,13 +67,44 @@ impl Default for CompileLimits {
 }
 
 impl CompileLimits {
-    /// The child's arguments, which the program hands to its confinement.
-    fn arguments(&self) -> [OsString; 3] {
-        [
+    /// The child's arguments, which the program hands to its confinement and to [`ComponentCompiler::serve`].
+    fn arguments(&self, source: &Source<'_>) -> Vec<OsString> {
+        let mut arguments = vec![
             "compile".into(),
             format!("--cpu-seconds={}", self.cpu.as_secs().max(1)).into(),
             format!("--memory-bytes={}", self.memory_bytes).into(),
-        ]
+        ];
+        if source.is_chain() {
+            arguments.extend(source.0.iter().map(|part| format!("--part-bytes={}", part.len()).into()));
+        }
+        arguments
+    }
+}
+
+/// What is compiled: one component, or the parts of a chain, middlewares first.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a>(pub(crate) &'a [&'a [u8]]);
+
+impl Source<'_> {
+    fn is_chain(&self) -> bool {
+        self.0.len() > 1
+    }
+
+    /// Length in bytes, of all parts.
+    pub(crate) fn size(&self) -> usize {
+        self.0.iter().map(|part| part.len()).sum()
+    }
+
+    /// What its code is known by, in hexadecimal: SHA-256 of the component; of a chain over the way that chains
+    /// are made and the digests of its parts, as nobody but the child sees the whole.
+    pub(crate) fn digest(&self) -> String {
+        let digests = self.0.iter().map(Sha256::digest);
+        if !self.is_chain() {
+            return digests.map(hex::encode).collect();
+        }
+        let mut whole = Sha256::new_with_prefix(b"airlock chain 1\n");
+        digests.for_each(|part| whole.update(part));
+        hex::encode(whole.finalize())
     }
 }
 
@@ -89,15 +122,15 @@ impl Compiler {
         Self { settings, compatibility: compatibility(engine), turns }
     }
 
-    /// The component with this digest, whose bytes these are.
+    /// The component that is made of `source`, which has this digest.
     pub(crate) async fn component(
         &self,
         engine: &Engine,
         digest: &str,
-        bytes: &[u8],
+        source: Source<'_>,
     ) -> Result<Component, LoadError> {
         let limit = self.settings.limits.max_component_bytes;
-        if bytes.len() > limit {
+        if source.size() > limit {
             return Err(LoadError::TooLarge { limit });
         }
         let cache = self.settings.cache.as_ref();
@@ -107,7 +140,7 @@ impl Compiler {
                 Err(error) => tracing::warn!(digest, %error, "cached code does not fit; it is made again"),
             }
         }
-        let code = self.compile(bytes).await?;
+        let code = self.compile(source).await?;
         let component = adopt(engine, &code).map_err(|e| LoadError::Invalid(one_line(&e)))?;
         if let Some(cache) = cache {
             cache.write(digest, &self.compatibility, &code);
@@ -115,14 +148,14 @@ impl Compiler {
         Ok(component)
     }
 
-    async fn compile(&self, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+    async fn compile(&self, source: Source<'_>) -> Result<Vec<u8>, LoadError> {
         let broken = |what: &str| LoadError::Compiler(what.to_owned());
         let _turn = self.turns.acquire().await.map_err(|_| broken("it is closed"))?;
-        let child = self.spawn().map_err(|e| {
+        let child = self.spawn(&source).map_err(|e| {
             LoadError::Compiler(format!("{} could not be started: {e}", self.settings.program.display()))
         })?;
         let wall = self.settings.limits.wall;
-        let answer = tokio::time::timeout(wall, self.converse(child, bytes)).await;
+        let answer = tokio::time::timeout(wall, self.converse(child, source)).await;
         let answer = answer.map_err(|_| LoadError::CompileLimit(format!("{wall:?} to compile")))??;
         let (verdict, code) = Verdict::read(&answer).ok_or_else(|| broken("its answer cannot be read"))?;
         match verdict {
@@ -130,14 +163,15 @@ impl Compiler {
             Verdict::Compiled { .. } => Err(broken("it belongs to another version of airlock")),
             Verdict::Invalid(why) => Err(LoadError::Invalid(why)),
             Verdict::Proposal(name) => Err(LoadError::Proposal(name)),
+            Verdict::Part(at, why) => Err(LoadError::Part { at, why: Box::new(why) }),
             Verdict::OutOfMemory => Err(self.too_much_memory()),
         }
     }
 
     /// With nothing of ours: no environment, where keys are, and no open file.
-    fn spawn(&self) -> std::io::Result<Child> {
+    fn spawn(&self, source: &Source<'_>) -> std::io::Result<Child> {
         Command::new(&self.settings.program)
-            .args(self.settings.limits.arguments())
+            .args(self.settings.limits.arguments(source))
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -148,7 +182,7 @@ impl Compiler {
     }
 
     /// Everything that the child has to say.
-    async fn converse(&self, mut child: Child, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+    async fn converse(&self, mut child: Child, source: Source<'_>) -> Result<Vec<u8>, LoadError> {
         let lost = |e: std::io::Error| LoadError::Compiler(e.to_string());
         let (Some(mut input), Some(output), Some(errors)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -156,8 +190,10 @@ impl Compiler {
             return Err(LoadError::Compiler("it has no pipes".into()));
         };
         let write = async {
-            // A child that ended early does not read to the end; its status says more than this would.
-            let _ = input.write_all(bytes).await;
+            for part in source.0 {
+                // A child that ended early does not read to the end; its status says more than this would.
+                let _ = input.write_all(part).await;
+            }
             drop(input);
             Ok(())
         };

@@ -48,7 +48,15 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<CallState>> {
     contract::logging::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
     contract::key_value::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
     contract::coalescing::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
+    contract::task_body::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
     Ok(linker)
+}
+
+impl contract::task_body::Host for CallState {
+    fn replace(&mut self, body: Vec<u8>) -> Result<()> {
+        self.task_body = body.into();
+        Ok(())
+    }
 }
 
 /// The records of `common` need nothing of the host.
