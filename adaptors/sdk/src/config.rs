@@ -22,10 +22,25 @@ impl Configured for ClusterInfo {
     }
 }
 
+/// The longest wait that can be configured, in seconds.
+pub const MAX_TIMEOUT_SECONDS: f64 = 3600.0;
+
 /// Reads the configuration. The error, `invalid_config`, names the key that is wrong.
 pub fn config<'a, T: Deserialize<'a>>(owner: &'a impl Configured) -> Result<T, AdaptorError> {
     let text = owner.config_text();
     serde_json::from_str(text).map_err(|error| explain(text, &error))
+}
+
+/// Seconds that the configuration gives under `key`, or else the default, in milliseconds.
+pub fn timeout_ms(key: &str, seconds: Option<f64>, default: f64) -> Result<u32, AdaptorError> {
+    let seconds = seconds.unwrap_or(default);
+    if !(seconds > 0.0 && seconds <= MAX_TIMEOUT_SECONDS) {
+        let why = format!("{seconds} is not a time: write seconds above 0, up to {MAX_TIMEOUT_SECONDS}");
+        return Err(AdaptorError::invalid_config(key, why));
+    }
+    // In range by the check above, and less than a millisecond is one.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 < seconds <= 3600")]
+    Ok((seconds * 1000.0).ceil() as u32)
 }
 
 /// Turns serde's error into one that names the key: serde only knows the position.

@@ -14,11 +14,12 @@ mod url;
 
 use serde::Serialize;
 
+pub use crate::config::MAX_TIMEOUT_SECONDS;
 use crate::object::Object;
 use crate::{AdaptorError, EndpointInfo, Task, UpstreamRequest};
+pub use settings::DEFAULT_TIMEOUT_SECONDS;
 use settings::Settings;
-pub use settings::{DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS};
-use url::ApiUrl;
+pub use url::ApiUrl;
 
 /// The direct API of one endpoint.
 #[derive(Debug)]
@@ -40,10 +41,21 @@ struct Edit {
 impl<'a> DirectApi<'a> {
     /// Reads and checks the endpoint's configuration. This is also all that `validate` needs.
     pub fn new(endpoint: &'a EndpointInfo) -> Result<Self, AdaptorError> {
-        let settings: Settings<'a> = crate::config(endpoint)?;
+        let mut settings: Settings<'a> = crate::config(endpoint)?;
+        let api_url = settings.api_url.take();
+        let api_url = api_url.ok_or_else(|| AdaptorError::invalid_config("api_url", "is missing"))?;
+        Self::build(endpoint, settings, &api_url)
+    }
+
+    /// The same for an endpoint whose URL comes from elsewhere: `api_url` may be missing, and is not used.
+    pub fn with_url(endpoint: &'a EndpointInfo, url: &str) -> Result<Self, AdaptorError> {
+        Self::build(endpoint, crate::config(endpoint)?, url)
+    }
+
+    fn build(endpoint: &'a EndpointInfo, settings: Settings<'a>, url: &str) -> Result<Self, AdaptorError> {
         Ok(Self {
             model: &endpoint.model,
-            url: ApiUrl::parse("api_url", &settings.api_url)?,
+            url: ApiUrl::parse("api_url", url)?,
             timeout_ms: settings.timeout_ms()?,
             edits: settings.edits()?,
             headers: headers::checked(settings.extra_headers.unwrap_or_default())?,

@@ -23,13 +23,15 @@
 //! airlock_adaptor::export_endpoint!(Polite);
 //! ```
 //!
-//! The whole of `wasi:http` is there too, as [`wasi`]; [`outgoing`] makes it one call.
+//! A cluster's report is made, or read from a backend's, with [`jobs`]; [`upstream::get_json`] fetches what
+//! it is made from. The whole of `wasi:http` is there too, as [`wasi`]; [`outgoing`] makes it one call.
 
 pub mod bindings;
 pub mod config;
 pub mod direct_api;
 mod error;
 mod export;
+pub mod jobs;
 pub mod log;
 pub mod object;
 mod operation;

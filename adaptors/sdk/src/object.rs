@@ -46,7 +46,7 @@ impl<'a> Object<'a> {
         self.entries.retain(|(name, _)| name != key);
     }
 
-    /// The object as JSON text.
+    /// The object as the bytes of JSON text.
     pub fn to_vec(&self) -> Vec<u8> {
         let length = self.entries.iter().map(|(key, value)| key.len() + value.len() + 4).sum::<usize>();
         let mut text = Vec::with_capacity(length + 2);
@@ -62,6 +62,13 @@ impl<'a> Object<'a> {
         }
         text.push(b'}');
         text
+    }
+}
+
+/// The object as JSON text.
+impl fmt::Display for Object<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&String::from_utf8_lossy(&self.to_vec()))
     }
 }
 
@@ -120,6 +127,7 @@ mod tests {
             r#"{"b":2,"a":9,"c":0}"#
         );
         assert_eq!(edited("{}", |_| ()), "{}");
+        assert_eq!(Object::parse(br#"{"a" : "\u00e9"}"#).unwrap().to_string(), r#"{"a":"\u00e9"}"#);
     }
 
     #[test]

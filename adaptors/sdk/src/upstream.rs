@@ -1,10 +1,49 @@
 //! The short way to a backend: one call, over the host's connection pool.
 
-use crate::AdaptorError;
+use serde::de::DeserializeOwned;
+
 pub use crate::bindings::imports::airlock::adaptor::upstream::{Response, send};
+use crate::{AdaptorError, UpstreamRequest};
 
 /// How much of a backend's error the client is shown, in bytes.
 const ERROR_EXCERPT: usize = 256;
+
+/// The longest answer that [`get`] takes, in bytes.
+const GET_LIMIT: usize = 8 << 20;
+
+/// Gets a URL: the status of the answer, and all of it. Waits for `timeout_ms` for its head.
+pub fn get(url: &str, timeout_ms: u32) -> Result<(u16, Vec<u8>), AdaptorError> {
+    let response = send(&UpstreamRequest {
+        method: "GET".to_owned(),
+        url: url.to_owned(),
+        headers: vec![("accept".to_owned(), "application/json".to_owned())],
+        body: None,
+        timeout_ms: Some(timeout_ms),
+    })?;
+    Ok((response.status(), read_all(&response, GET_LIMIT)?))
+}
+
+/// Gets a URL whose answer is JSON. `what` names it in errors, as in "the model's status". No client asked
+/// for this URL: its errors become 502 or 504, whatever the server's own status, and the URL itself, which
+/// is the operator's business, goes to the log alone.
+pub fn get_json<T: DeserializeOwned>(what: &str, url: &str, timeout_ms: u32) -> Result<T, AdaptorError> {
+    let answer = get(url, timeout_ms).map_err(|error| unreadable(what, error));
+    let read = answer.and_then(|(status, body)| parse_json(what, status, &body));
+    read.inspect_err(|error| crate::warn!("GET {url}: {}", error.message))
+}
+
+/// What an answer with this status and body says.
+fn parse_json<T: DeserializeOwned>(what: &str, status: u16, body: &[u8]) -> Result<T, AdaptorError> {
+    let bad = |why| unreadable(what, AdaptorError::bad_upstream("upstream_bad_response", why));
+    if !(200..300).contains(&status) {
+        return Err(bad(format!("the server answered {status}")));
+    }
+    serde_json::from_slice(body).map_err(|error| bad(format!("the answer is not what was expected: {error}")))
+}
+
+fn unreadable(what: &str, error: AdaptorError) -> AdaptorError {
+    AdaptorError { message: format!("{what} could not be read: {}", error.message), ..error }
+}
 
 /// Reads a whole body of up to `limit` bytes.
 pub fn read_all(response: &Response, limit: usize) -> Result<Vec<u8>, AdaptorError> {
@@ -63,5 +102,22 @@ mod tests {
         assert_eq!(error_of(401, b"bad key").status, 502);
         assert_eq!(error_of(302, b"").status, 502);
         assert!(error_of(500, &[b'x'; 1000]).message.len() < 300);
+    }
+
+    #[test]
+    fn an_answer_is_json_or_a_clear_error() {
+        let read = |status, body: &str| parse_json::<Vec<u8>>("the list", status, body.as_bytes());
+        assert_eq!(read(200, "[1, 2]").unwrap(), [1, 2]);
+        for (status, body, why) in [
+            (404, "[1]", "the server answered 404"),
+            (302, "", "the server answered 302"),
+            (200, "{", "the answer is not what was expected: invalid type: map"),
+            (200, "", "the answer is not what was expected: EOF"),
+        ] {
+            let error = read(status, body).unwrap_err();
+            assert_eq!((error.status, error.code.as_str()), (502, "upstream_bad_response"));
+            let start = format!("the list could not be read: {why}");
+            assert!(error.message.starts_with(&start), "{}", error.message);
+        }
     }
 }

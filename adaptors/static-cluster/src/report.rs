@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use airlock_adaptor::serde::Deserialize;
-use airlock_adaptor::serde_json::{Map, Value, json};
+use airlock_adaptor::serde_json::{Map, Value};
 use airlock_adaptor::{AdaptorError, ClusterInfo, Job, Jobs, ModelInfo, config};
 
 /// How long an answer may be shown to others. Short: it costs less than a millisecond to compute, and
@@ -53,46 +53,27 @@ impl Status {
 pub(crate) fn jobs(cluster: &ClusterInfo) -> Result<Jobs, AdaptorError> {
     let Settings { models } = config(cluster)?;
     let assumed = Model::default();
-    let (mut running, mut queued, mut stopped) = (Vec::new(), Vec::new(), Vec::new());
+    let mut jobs = Jobs::new().cached_for(CACHE_MS);
     for info in &cluster.models {
         let model = models.get(&info.model).unwrap_or(&assumed);
         let list = match model.status {
-            Status::Running => &mut running,
-            Status::Queued => &mut queued,
-            Status::Stopped => &mut stopped,
+            Status::Running => &mut jobs.running,
+            Status::Queued => &mut jobs.queued,
+            Status::Stopped => &mut jobs.stopped,
         };
         list.push(job(&cluster.name, info, model));
     }
-    let cluster_status = json!({
-        "cluster": cluster.name,
-        "total_models": cluster.models.len(),
-        "live_models": running.len(),
-        "stopped_models": stopped.len(),
-    });
-    Ok(Jobs {
-        running,
-        queued,
-        stopped,
-        others: Vec::new(),
-        private_batch_running: Vec::new(),
-        private_batch_queued: Vec::new(),
-        cluster_status: cluster_status.to_string(),
-        cache_ms: Some(CACHE_MS),
-    })
+    Ok(jobs.counted(&cluster.name))
 }
 
 /// One model as a job. The names of the fields are those that FIRST's clients read.
 fn job(cluster: &str, info: &ModelInfo, model: &Model) -> Job {
-    let mut extra = model.further.clone();
-    extra.insert("Model Status".to_owned(), model.status.name().into());
-    if let Some(description) = &model.description {
-        extra.insert("Description".to_owned(), description.as_str().into());
-    }
-    Job {
-        models: info.model.clone(),
-        framework: info.framework.clone(),
-        cluster: cluster.to_owned(),
-        extra: Value::Object(extra).to_string(),
+    let job = Job::new(cluster, &info.framework, &info.model);
+    let further = model.further.iter().fold(job, |job, (field, value)| job.with(field, value.clone()));
+    let job = further.with("Model Status", model.status.name());
+    match &model.description {
+        Some(description) => job.with("Description", description.as_str()),
+        None => job,
     }
 }
 
@@ -137,8 +118,8 @@ mod tests {
             (names(&jobs.running), names(&jobs.queued), names(&jobs.stopped)),
             (vec!["a"], vec!["c"], vec!["b"])
         );
-        assert_eq!(jobs.running.first().unwrap().extra, r#"{"Model Status":"running","n":[1]}"#);
-        let stopped = r#"{"Description":"D","Model Status":"stopped","Model Version":"2"}"#;
+        assert_eq!(jobs.running.first().unwrap().extra, r#"{"n":[1],"Model Status":"running"}"#);
+        let stopped = r#"{"Model Version":"2","Model Status":"stopped","Description":"D"}"#;
         assert_eq!(jobs.stopped.first().unwrap().extra, stopped);
         let status = r#"{"cluster":"c","live_models":1,"stopped_models":1,"total_models":3}"#;
         assert_eq!(jobs.cluster_status, status);

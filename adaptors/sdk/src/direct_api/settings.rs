@@ -6,19 +6,16 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Edit;
-use crate::AdaptorError;
 use crate::object::Object;
+use crate::{AdaptorError, config};
 
 /// How long the head of a response is waited for where the configuration does not say.
 pub const DEFAULT_TIMEOUT_SECONDS: f64 = 120.0;
 
-/// The longest wait that can be configured.
-pub const MAX_TIMEOUT_SECONDS: f64 = 3600.0;
-
 /// The keys that the direct API reads. Others are left to whoever extends it.
 #[derive(Deserialize)]
 pub(super) struct Settings<'a> {
-    pub(super) api_url: String,
+    pub(super) api_url: Option<String>,
     api_request_timeout: Option<f64>,
     /// The host adds the key; read here only so that a wrong type is found.
     #[serde(rename = "api_key_env_name")]
@@ -31,14 +28,7 @@ pub(super) struct Settings<'a> {
 impl Settings<'_> {
     /// `api_request_timeout` in milliseconds.
     pub(super) fn timeout_ms(&self) -> Result<u32, AdaptorError> {
-        let seconds = self.api_request_timeout.unwrap_or(DEFAULT_TIMEOUT_SECONDS);
-        if !(seconds > 0.0 && seconds <= MAX_TIMEOUT_SECONDS) {
-            let why = format!("{seconds} is not a time: write seconds above 0, up to {MAX_TIMEOUT_SECONDS}");
-            return Err(AdaptorError::invalid_config("api_request_timeout", why));
-        }
-        // In range by the check above, and less than a millisecond is one.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 < seconds <= 3600")]
-        Ok((seconds * 1000.0).ceil() as u32)
+        config::timeout_ms("api_request_timeout", self.api_request_timeout, DEFAULT_TIMEOUT_SECONDS)
     }
 
     /// `extra_body` as changes of the body; a null stands for removal.

@@ -144,6 +144,17 @@ fn the_whole_request_is_as_configured() {
 }
 
 #[test]
+fn a_url_from_elsewhere_takes_the_place_of_the_configured_one() {
+    for config in ["{}", r#"{"api_url":"https://configured/v1"}"#] {
+        let endpoint = endpoint(config);
+        let api = DirectApi::with_url(&endpoint, "https://other/v1/").unwrap();
+        let request = api.request(&task("completions", "backend/M", "{}")).unwrap();
+        assert_eq!(request.url, "https://other/v1/completions");
+        assert!(DirectApi::with_url(&endpoint, "other").is_err());
+    }
+}
+
+#[test]
 fn the_timeout_defaults_to_two_minutes() {
     let endpoint = endpoint(r#"{"api_url":"https://h/v1","api_request_timeout":null}"#);
     let request =

@@ -19,9 +19,9 @@ const OPERATIONS: [&str; 13] = [
     "images/edits",
 ];
 
-/// A checked URL, in parts.
+/// The URL of an API, checked, in parts.
 #[derive(Debug)]
-pub(super) struct ApiUrl {
+pub struct ApiUrl {
     /// Scheme, host and path as configured.
     path: String,
     /// How much of the path is the base.
@@ -31,8 +31,8 @@ pub(super) struct ApiUrl {
 }
 
 impl ApiUrl {
-    /// Checks a URL; `key` is named in the error.
-    pub(super) fn parse(key: &str, url: &str) -> Result<Self, AdaptorError> {
+    /// Checks a URL; `key`, of the configuration, is named in the error.
+    pub fn parse(key: &str, url: &str) -> Result<Self, AdaptorError> {
         let wrong = |why: &str| AdaptorError::invalid_config(key, why);
         if url.bytes().any(|byte| byte <= b' ' || byte == 0x7f || byte == b'\\') {
             return Err(wrong("must not hold spaces, control characters or backslashes"));
@@ -55,9 +55,14 @@ impl ApiUrl {
         Ok(Self { base: base(trimmed).len(), path: path.to_owned(), query: query.to_owned() })
     }
 
+    /// The URL without the path of an operation, a slash at its end or a query.
+    pub fn base(&self) -> &str {
+        self.path.get(..self.base).unwrap_or(&self.path)
+    }
+
     /// The URL of an operation: the configured one where it is of that operation, else the base with
     /// the operation's path. The query stays.
-    pub(super) fn for_operation(&self, operation: &str) -> Result<String, AdaptorError> {
+    pub fn for_operation(&self, operation: &str) -> Result<String, AdaptorError> {
         if !is_plain_path(operation) {
             let message = format!("`{}` is not an operation", operation.escape_debug());
             return Err(AdaptorError::bad_request("unsupported_operation", message));
@@ -68,8 +73,7 @@ impl ApiUrl {
         if is_whole && (self.base == trimmed.len() || self.base + 1 + operation.len() == trimmed.len()) {
             return Ok(format!("{}{}", self.path, self.query));
         }
-        let base = trimmed.get(..self.base).unwrap_or(trimmed);
-        Ok(format!("{base}/{operation}{}", self.query))
+        Ok(format!("{}/{operation}{}", self.base(), self.query))
     }
 }
 
