@@ -6,7 +6,7 @@
 //! Ok(jobs.counted(&cluster.name))
 //! ```
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Map, Value, json};
 
 use crate::object::Object;
@@ -95,7 +95,9 @@ impl Jobs {
 /// "Cluster", …}], …, "cluster_status": {…}}`. What is missing is empty.
 impl<'de> Deserialize<'de> for Jobs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let report = Report::deserialize(deserializer)?;
+        // Only an object: derived code would take a list of its values too.
+        let object = Map::<String, Value>::deserialize(deserializer)?;
+        let report: Report = serde_json::from_value(Value::Object(object)).map_err(D::Error::custom)?;
         let jobs = |list: Vec<Entry>| list.into_iter().map(Job::from).collect();
         let lists = Self {
             running: jobs(report.running),
@@ -196,6 +198,7 @@ mod tests {
         assert_eq!((queued.models.as_str(), queued.cluster.as_str()), ("N/A", "N/A"));
         assert_eq!((jobs.private_batch_running.len(), jobs.private_batch_queued.len()), (1, 1));
         assert_eq!((jobs.cluster_status.as_str(), jobs.cache_ms), (r#"{"free_nodes":3}"#, None));
+        assert!(serde_json::from_str::<Jobs>("[]").is_err());
         assert!(serde_json::from_str::<Jobs>(r#"{"running": {}}"#).is_err());
         assert!(serde_json::from_str::<Jobs>(r#"{"running": [1]}"#).is_err());
     }

@@ -8,7 +8,9 @@ use wasmtime::{
     Store, UpdateDeadline,
     component::{Instance, Resource, ResourceAny, ResourceTable},
 };
-use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, cli::WasiCliCtxView};
+use wasmtime_wasi::{
+    WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, cli::WasiCliCtxView, random::WasiRandomCtx,
+};
 use wasmtime_wasi_http::WasiHttpCtx;
 
 use crate::{
@@ -43,6 +45,11 @@ impl CallState {
     /// For the linker, which takes function pointers.
     pub(crate) fn cli(&mut self) -> WasiCliCtxView<'_> {
         wasmtime_wasi::cli::WasiCliView::cli(self)
+    }
+
+    /// The same.
+    pub(crate) fn random(&mut self) -> &mut WasiRandomCtx {
+        self.wasi.random()
     }
 }
 

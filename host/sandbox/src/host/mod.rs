@@ -10,7 +10,11 @@ use wasmtime::{
     Engine, Result,
     component::{HasSelf, Linker},
 };
-use wasmtime_wasi::{cli::WasiCli, p2::bindings::cli};
+use wasmtime_wasi::{
+    cli::WasiCli,
+    p2::bindings::{cli, random},
+    random::WasiRandom,
+};
 
 use crate::{bindings::airlock::adaptor as contract, call::CallState};
 
@@ -28,6 +32,9 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<CallState>> {
     let l = &mut linker;
     wasmtime_wasi::p2::add_to_linker_proxy_interfaces_async(l)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(l)?;
+    // The keys of Rust's hash maps.
+    random::insecure::add_to_linker::<_, WasiRandom>(l, CallState::random)?;
+    random::insecure_seed::add_to_linker::<_, WasiRandom>(l, CallState::random)?;
     cli::environment::add_to_linker::<_, WasiCli>(l, CallState::cli)?;
     cli::exit::add_to_linker::<_, WasiCli>(l, CallState::cli)?;
     cli::terminal_input::add_to_linker::<_, WasiCli>(l, CallState::cli)?;
