@@ -13,6 +13,7 @@ mod budgets;
 mod cli;
 mod compile;
 mod connections;
+mod custom_adaptors;
 mod disconnects;
 #[cfg(test)]
 mod docs;
