@@ -35,7 +35,9 @@ async fn over(urls: &[String]) -> (TestGateway, Upstream) {
     (gateway, status)
 }
 
-async fn answering(answer: fn() -> Response<Body>) -> Upstream {
+type Answer = fn() -> Response<Body>;
+
+async fn answering(answer: Answer) -> Upstream {
     Upstream::start(move |_| async move { answer() }).await
 }
 
@@ -97,7 +99,7 @@ async fn entries_that_cannot_be_read_are_skipped_and_logged() {
 
 #[tokio::test]
 async fn a_manifest_that_is_none_is_a_clear_error() {
-    let cases: [(fn() -> Response<Body>, &str); 5] = [
+    let cases: [(Answer, &str); 5] = [
         (|| json(200, &json!(["m"])), "expected an object of entries"),
         (|| airlock_tests::bytes(200, "text/html", "<html>"), "the answer is not what was expected"),
         (|| json(200, &json!({ "detail": "moved" })), "holds no entry that can be read"),

@@ -28,7 +28,9 @@ fn well(seen: &Seen) -> Response<Body> {
     }
 }
 
-async fn server(answer: fn(&Seen) -> Response<Body>) -> Upstream {
+type Answer = fn(&Seen) -> Response<Body>;
+
+async fn server(answer: Answer) -> Upstream {
     Upstream::start(move |seen| async move { answer(&seen) }).await
 }
 
@@ -135,7 +137,7 @@ async fn a_health_check_counts_where_there_is_one() {
 
 #[tokio::test]
 async fn a_list_that_is_none_is_a_clear_error() {
-    let cases: [(fn(&Seen) -> Response<Body>, &str); 3] = [
+    let cases: [(Answer, &str); 3] = [
         (
             |seen| if seen.uri.path() == "/health" { well(seen) } else { json(401, &json!({})) },
             "answered 401",
