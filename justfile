@@ -38,14 +38,16 @@ wasm-target:
     @rustup target list --installed | grep -qx wasm32-wasip2 || rustup target add wasm32-wasip2
 
 # Build every component in adaptors/ and put it where the host looks: adaptors/ beside the binary's folder.
+# The examples go to examples/ there.
 build-adaptors: wasm-target
     @echo "==> building the adaptors"
     cd adaptors && cargo build --locked --release --target wasm32-wasip2
-    @mkdir -p "{{target}}/adaptors"
-    @for dir in adaptors/*/ adaptors/middleware/*/; do \
+    @mkdir -p "{{target}}/adaptors" "{{target}}/examples"
+    @for dir in adaptors/*/ adaptors/middleware/*/ adaptors/examples/*/; do \
         name=$(basename "$dir"); \
+        case "$dir" in adaptors/examples/*) to=examples ;; *) to=adaptors ;; esac; \
         file="{{target}}/wasm32-wasip2/release/${name//-/_}.wasm"; \
-        if [ "$name" != sdk ] && [ -f "$dir/Cargo.toml" ]; then cp "$file" "{{target}}/adaptors/$name.wasm"; fi; \
+        if [ "$name" != sdk ] && [ -f "$dir/Cargo.toml" ]; then cp "$file" "{{target}}/$to/$name.wasm"; fi; \
     done
 
 # Build the test guests.

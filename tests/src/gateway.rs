@@ -13,6 +13,7 @@ use airlock::{
     server,
     store::Store,
 };
+use airlock_sandbox::{ConnectSettings, Connector, Egress, EgressLimits, Fault, Jobs};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -123,6 +124,14 @@ impl TestGateway {
     /// Sandboxes that are alive.
     pub fn live_instances(&self) -> usize {
         self.gateway.sandbox().live_instances()
+    }
+
+    /// Asks the adaptor of cluster `c` what it runs.
+    pub async fn jobs(&self, request_id: &str) -> Result<Jobs, Fault> {
+        let connector = Connector::new(&ConnectSettings::default()).unwrap();
+        let egress = Egress::new(connector, EgressLimits::default());
+        let cluster = &self.gateway.catalog().cluster("c").expect("cluster c").adaptor;
+        super::within(cluster.get_jobs(&egress, &request_id.into(), None)).await
     }
 
     /// Gives the signal to stop; open requests may finish.

@@ -58,6 +58,11 @@ pub fn adaptor(name: &str) -> PathBuf {
     built("adaptors", name)
 }
 
+/// The component of an example adaptor.
+pub fn example(name: &str) -> PathBuf {
+    built("examples", name)
+}
+
 fn built(folder: &str, name: &str) -> PathBuf {
     let path = target_dir().join(folder).join(format!("{name}.wasm"));
     assert!(path.is_file(), "{} is missing: run `./just build-adaptors build-guests`", path.display());

@@ -24,7 +24,7 @@ pub fn get(url: &str, timeout_ms: u32) -> Result<(u16, Vec<u8>), AdaptorError> {
 }
 
 /// Gets a URL whose answer is JSON. `what` names it in errors, as in "the model's status". No client asked
-/// for this URL: its errors become 502 or 504, whatever the server's own status, and the URL itself, which
+/// for this URL: its errors become 502, 503 or 504, whatever the server's own status, and the URL itself, which
 /// is the operator's business, goes to the log alone.
 pub fn get_json<T: DeserializeOwned>(what: &str, url: &str, timeout_ms: u32) -> Result<T, AdaptorError> {
     let answer = get(url, timeout_ms).map_err(|error| unreadable(what, error));
