@@ -154,6 +154,11 @@ pub(crate) fn done(id: &str, status: &[u8]) -> Result<String, AdaptorError> {
     }
 }
 
+/// What an object has under a key, `null` where it has nothing or is no object.
+pub(crate) fn field<'a>(value: &'a Value, key: &str) -> &'a Value {
+    value.get(key).unwrap_or(&Value::Null)
+}
+
 /// JSON text as a value, `null` where it is none.
 pub(crate) fn parse(json: &str) -> Value {
     airlock_adaptor::serde_json::from_str(json).unwrap_or_default()

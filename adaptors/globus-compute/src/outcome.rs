@@ -3,7 +3,7 @@
 use airlock_adaptor::serde_json::{self, Value};
 use airlock_adaptor::{AdaptorError, serde::Deserialize};
 
-use crate::pack;
+use crate::{field, pack};
 
 /// How much of a backend's or a worker's words a client is shown, in bytes.
 const EXCERPT: usize = 256;
@@ -79,10 +79,12 @@ pub(crate) fn failure(said: &str) -> AdaptorError {
 
 fn from_server(status: u16, body: &str) -> AdaptorError {
     let json: Value = serde_json::from_str(body.trim()).unwrap_or_default();
-    let error = if json["error"].is_object() { &json["error"] } else { &json };
-    let message =
-        ["message", "detail", "error"].iter().find_map(|key| error[*key].as_str()).unwrap_or(body.trim());
-    let code = error["code"].as_str().unwrap_or("upstream_error");
+    let error = json.get("error").filter(|error| error.is_object()).unwrap_or(&json);
+    let message = ["message", "detail", "error"]
+        .iter()
+        .find_map(|key| field(error, key).as_str())
+        .unwrap_or(body.trim());
+    let code = field(error, "code").as_str().unwrap_or("upstream_error");
     // A model server that refuses its own worker says nothing about the client's key.
     let shown = if matches!(status, 401 | 403) || !(400..600).contains(&status) { 502 } else { status };
     AdaptorError::new(shown, code, format!("the model server answered {status}: {}", excerpt(message)))

@@ -8,6 +8,7 @@ use airlock_adaptor::serde_json::{self, Value, json};
 use airlock_adaptor::shared::{self, Settled};
 use airlock_adaptor::{AdaptorError, UpstreamRequest, key_value, serde::Deserialize, upstream, warn};
 
+use crate::field;
 use crate::outcome::excerpt;
 use crate::pack::JSON_KIND;
 use crate::settings::Service;
@@ -47,7 +48,7 @@ impl EndpointState {
 
     /// Workers' managers, where the service says how many there are.
     pub(crate) fn managers(&self) -> Option<u64> {
-        let managers = &self.details["managers"];
+        let managers = field(&self.details, "managers");
         managers.as_u64().or_else(|| managers.as_str()?.parse().ok())
     }
 }
@@ -173,7 +174,9 @@ fn submit_all(url: &str, tickets: &[Ticket]) -> Vec<Settled> {
     let settled = tasks.iter().map(|(function, _)| {
         // Ids come in the order of the payloads, function by function.
         let at = given.entry(function).or_default();
-        let id = answer.as_ref().map(|answer| answer["tasks"][function][*at].as_str().map(str::to_owned));
+        let id = answer.as_ref().map(|answer| {
+            field(field(answer, "tasks"), function).get(*at).and_then(Value::as_str).map(str::to_owned)
+        });
         *at += 1;
         Some(match id {
             Ok(Some(id)) => Ok(id.into_bytes()),
@@ -201,8 +204,8 @@ fn statuses(url: &str, tickets: &[Ticket], is_look: bool) -> Vec<Settled> {
         }
     };
     let settled = ids.iter().map(|id| {
-        let status = &answer["results"][id];
-        let word = status["status"].as_str().unwrap_or_default();
+        let status = field(field(&answer, "results"), id);
+        let word = field(status, "status").as_str().unwrap_or_default();
         let is_done = ["success", "failed"].iter().any(|done| word.eq_ignore_ascii_case(done));
         (is_done || is_look).then(|| Ok(status.to_string().into_bytes()))
     });
@@ -249,8 +252,10 @@ fn retry_after(headers: &[(String, String)]) -> Option<u64> {
 /// The service's error, in words for whoever asked.
 fn refusal(status: u16, answer: &[u8], wait: Option<u64>) -> AdaptorError {
     let said: Value = serde_json::from_slice(answer).unwrap_or_default();
-    let detail =
-        ["detail", "reason"].iter().find_map(|key| said[*key].as_str()).unwrap_or("it does not say why");
+    let detail = ["detail", "reason"]
+        .iter()
+        .find_map(|key| field(&said, key).as_str())
+        .unwrap_or("it does not say why");
     let wait_ms = wait.map(|seconds| u32::try_from(seconds.saturating_mul(1000)).unwrap_or(u32::MAX));
     match status {
         401 | 403 => {

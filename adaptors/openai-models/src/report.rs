@@ -48,6 +48,7 @@ mod tests {
 
     fn cluster(models: &[(&str, &str)]) -> ClusterInfo {
         let info = |(framework, model): &(&str, &str)| ModelInfo {
+            config: "{}".to_owned(),
             slug: format!("c-{framework}-{model}"),
             framework: (*framework).to_owned(),
             model: (*model).to_owned(),

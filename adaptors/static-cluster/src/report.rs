@@ -83,6 +83,7 @@ mod tests {
 
     fn cluster(config: &str, models: &[&str]) -> ClusterInfo {
         let info = |model: &&str| ModelInfo {
+            config: "{}".to_owned(),
             slug: format!("c-vllm-{model}"),
             framework: "vllm".to_owned(),
             model: (*model).to_owned(),
