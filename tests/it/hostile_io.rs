@@ -245,7 +245,8 @@ async fn frames_that_a_guest_does_not_read_are_not_hoarded() {
         };
         let (_response, grown) = gateway.growth(hold).await;
         eprintln!("unread frames of {} bytes: {} KiB", piece.len(), grown >> 10);
-        assert!(grown < 16 * MIB, "{piece:?}: {grown}");
+        // A window of 64 KiB holds as many frames of one byte; each costs less than 300 bytes to keep.
+        assert!(grown < 24 * MIB, "{piece:?}: {grown}");
     }
 }
 

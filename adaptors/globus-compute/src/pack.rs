@@ -120,6 +120,11 @@ mod tests {
             "the result is of several kinds, of which none can be read"
         );
         assert_eq!(result("13\n6\n11\n{é}8\n11\n[\"é\"]").unwrap(), "[\"é\"]");
+        // What globus-compute-sdk 3.16.1 and 4.19.0 both make of a Python value by default.
+        let dill = "00\ngASVSgAAAAAAAAB9lCiMAWGUXZQoSwFHQAQAAAAAAABOiEr5////TSwBSnARAQCMBsOp8J+YgJRl\n\
+                    jAFilEsBSwKFlCmHlIwBY5R9lIwBZJRdlHN1Lg==\n";
+        let expected = r#"{"a":[1,2.5,null,true,-7,300,70000,"é😀"],"b":[1,[2],[]],"c":{"d":[]}}"#;
+        assert_eq!(result(dill).unwrap(), expected);
         for bad in ["", "11", "11\n{", "00\n!", "00\ngASV", "99\nx", "13\nx\n"] {
             assert!(result(bad).is_err(), "{bad:?}");
         }
