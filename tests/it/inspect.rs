@@ -24,6 +24,8 @@ async fn each_kind_of_adaptor_is_told() {
         (adaptor("direct-api"), vec!["endpoint"]),
         (adaptor("static-cluster"), vec!["cluster"]),
         (guest("batch"), vec!["endpoint", "batch"]),
+        (adaptor("globus-compute"), vec!["endpoint", "cluster", "batch"]),
+        (adaptor("system-prompt"), vec!["middleware"]),
     ];
     for (file, kinds) in cases {
         let found = inspect_json(&file).await;
