@@ -296,3 +296,19 @@ async fn a_restart_goes_on_with_active_batches_and_fails_those_half_started() {
     store.advance_batch("half", airlock::batch::BatchStatus::Completed, Some("x")).await.unwrap();
     assert_eq!(store.batch("k", "half").await.unwrap().unwrap().status.as_str(), "failed");
 }
+
+/// What the adaptor has started is in the list, whoever waits for it.
+#[tokio::test]
+async fn a_client_that_leaves_while_it_submits_finds_its_batch_in_the_list() {
+    let (upstream, gate) =
+        Upstream::gated(|_| json(200, &json!({ "handle": "h", "tasks": ["t"], "state": "running" }))).await;
+    let gateway = Arc::new(builder(&upstream.url()).start().await);
+    let asking = Arc::clone(&gateway);
+    let asking = tokio::spawn(async move { submit(&asking, "/a").await });
+    eventually(|| upstream.seen().len() == 1).await;
+    asking.abort();
+    eventually(|| asking.is_finished()).await;
+    gate.open();
+    until(async || get(&gateway, LIST).await.1[0]["in_progress_at"].is_string()).await;
+    assert_eq!(get(&gateway, LIST).await.1[0]["status"], "running");
+}

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use airlock::ledger::Outcome;
-use airlock_tests::{Gate, TestGateway, Upstream, eventually, feed, guest, sse, within};
+use airlock_tests::{TestGateway, Upstream, eventually, feed, guest, sse, within};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
@@ -28,16 +28,7 @@ async fn gone(gateway: &TestGateway, upstream: &Upstream) -> Duration {
 #[tokio::test]
 async fn a_client_that_goes_before_the_head_ends_everything() {
     for adaptor in ["direct-api".into(), "direct-api-wasi".into(), guest("rewrite"), guest("body-upstream")] {
-        let gate = Gate::new();
-        let held = gate.clone();
-        let upstream = Upstream::start(move |_| {
-            let held = held.clone();
-            async move {
-                held.pass().await;
-                sse(feed().1)
-            }
-        })
-        .await;
+        let (upstream, _gate) = Upstream::gated(|_| sse(feed().1)).await;
         let gateway = TestGateway::with(&adaptor, json!({ "api_url": upstream.url() })).await;
         let mut times = Vec::new();
         for round in 1..=ROUNDS {

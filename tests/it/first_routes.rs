@@ -78,17 +78,7 @@ async fn an_answer_is_kept_for_as_long_as_the_adaptor_allows() {
 
 /// A server that answers when the gate is open.
 async fn gated(answer: Value) -> (Upstream, Gate) {
-    let gate = Gate::new();
-    let passed = gate.clone();
-    let upstream = Upstream::start(move |_| {
-        let (gate, answer) = (passed.clone(), answer.clone());
-        async move {
-            gate.pass().await;
-            json(200, &answer)
-        }
-    })
-    .await;
-    (upstream, gate)
+    Upstream::gated(move |_| json(200, &answer)).await
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use airlock::ledger::Outcome;
 use airlock_tests::{
-    Gate, GatewayBuilder, TestGateway, Upstream, completion, error, eventually, guest, json, until, within,
+    GatewayBuilder, TestGateway, Upstream, completion, error, eventually, guest, json, until, within,
 };
 use serde_json::json;
 use tokio::net::TcpStream;
@@ -66,16 +66,7 @@ async fn at_rest_all_is_zero_but_the_connection_that_asks() {
 #[tokio::test]
 async fn an_open_request_is_counted_with_its_instance_until_it_is_recorded() {
     for (adaptor, instances) in [("direct-api".into(), 0), (guest("rewrite"), 1)] {
-        let gate = Gate::new();
-        let held = gate.clone();
-        let upstream = Upstream::start(move |_| {
-            let held = held.clone();
-            async move {
-                held.pass().await;
-                json(200, &completion())
-            }
-        })
-        .await;
+        let (upstream, gate) = Upstream::gated(|_| json(200, &completion())).await;
         let gateway =
             with_metrics().endpoint("m", &adaptor, json!({ "api_url": upstream.url() })).start().await;
         let asking = [tokio::spawn(gateway.chat().send()), tokio::spawn(gateway.chat().send())];

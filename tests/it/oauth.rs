@@ -6,8 +6,7 @@ use std::sync::{
 };
 
 use airlock_tests::{
-    Gate, GatewayBuilder, TestGateway, Upstream, chat_body, completion, error, eventually, guest, json,
-    within,
+    GatewayBuilder, TestGateway, Upstream, chat_body, completion, error, eventually, guest, json, within,
 };
 use serde_json::{Value, json};
 
@@ -105,16 +104,8 @@ async fn a_refused_token_is_fetched_once_more_and_no_oftener() {
 
 #[tokio::test]
 async fn many_who_need_a_token_fetch_it_once() {
-    let gate = Gate::new();
-    let passed = gate.clone();
-    let auth = Upstream::start(move |_| {
-        let gate = passed.clone();
-        async move {
-            gate.pass().await;
-            json(200, &json!({ "access_token": "t", "expires_in": 3600 }))
-        }
-    })
-    .await;
+    let token = json!({ "access_token": "t", "expires_in": 3600 });
+    let (auth, gate) = Upstream::gated(move |_| json(200, &token)).await;
     let backend = backend(&[]).await;
     let gateway = Arc::new(builder("direct-api", &backend.url(), &auth.url()).start().await);
     let asking: Vec<_> = (0..20).map(|_| tokio::spawn(gateway.chat().send())).collect();

@@ -1,7 +1,7 @@
 //! Streams that go well, and streams that do not.
 
 use airlock_tests::{
-    Gate, RawUpstream, TestGateway, Upstream, chunks, error, events, feed, guest, sse, stream_error, within,
+    RawUpstream, TestGateway, Upstream, chunks, error, events, feed, guest, sse, stream_error, within,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -177,16 +177,7 @@ async fn an_untidy_end_after_done_is_no_error() {
 /// A backend whose head does not come: whoever waits is told, after the shorter of the two limits.
 #[tokio::test]
 async fn a_backend_that_hangs_before_its_head_is_a_timeout() {
-    let gate = Gate::new();
-    let held = gate.clone();
-    let upstream = Upstream::start(move |_| {
-        let held = held.clone();
-        async move {
-            held.pass().await;
-            sse(feed().1)
-        }
-    })
-    .await;
+    let (upstream, _gate) = Upstream::gated(|_| sse(feed().1)).await;
     for adaptor in paths() {
         for (config, head_seconds) in
             [(json!({ "api_request_timeout": 0.2 }), 600), (json!({ "api_request_timeout": 60 }), 1)]

@@ -8,9 +8,10 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::Stream;
+use http::Response;
 use tokio::sync::{mpsc, watch};
 
-use super::{Upstream, sse};
+use super::{Body, Seen, Upstream, sse};
 
 /// The feeding end. The stream ends when it is dropped.
 pub struct Feed(mpsc::UnboundedSender<Bytes>);
@@ -45,6 +46,24 @@ impl Stream for FeedStream {
 }
 
 impl Upstream {
+    /// One whose answers wait until the gate is open.
+    pub async fn gated<F>(answer: F) -> (Self, Gate)
+    where
+        F: Fn(Seen) -> Response<Body> + Clone + Send + Sync + 'static,
+    {
+        let gate = Gate::new();
+        let held = gate.clone();
+        let upstream = Self::start(move |seen| {
+            let (held, answer) = (held.clone(), answer.clone());
+            async move {
+                held.pass().await;
+                answer(seen)
+            }
+        })
+        .await;
+        (upstream, gate)
+    }
+
     /// One that answers one request with a stream of server-sent events that the test feeds.
     pub async fn fed() -> (Self, Feed) {
         let (feed, stream) = feed();

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
-    extract::{FromRequestParts, RawPathParams},
+    extract::{FromRequestParts, RawPathParams, Request},
 };
 use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
@@ -12,7 +12,11 @@ use http_body_util::BodyExt as _;
 use rand::Rng as _;
 
 use super::error::{ApiError, ErrorKind};
-use crate::{chunks::Chunks, routing::Scope};
+use crate::{
+    auth::{Caller, Keys},
+    chunks::Chunks,
+    routing::Scope,
+};
 
 /// Longest silence within a request's body.
 const BODY_IDLE: Duration = Duration::from_secs(30);
@@ -56,6 +60,18 @@ impl<S: Send + Sync> FromRequestParts<S> for ScopePath {
             }
         }
         Ok(Self(Scope { within: cluster.zip(framework) }))
+    }
+}
+
+/// Who makes a request with a body, before anything of the body is read.
+pub(super) async fn authenticate(keys: &Keys, request: Request) -> Result<(Caller, Parts, Body), ApiError> {
+    let (parts, body) = request.into_parts();
+    match keys.authenticate(&parts.headers) {
+        Ok(caller) => Ok((caller, parts, body)),
+        Err(error) => {
+            discard(body).await;
+            Err(error.into())
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use airlock_sandbox::{BatchProgress, Egress, Endpoint, Fault};
 use futures_util::{StreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 
-use super::{Batch, BatchStatus, Batches, is_forgotten, status_of};
+use super::{Batch, BatchStatus, Batches, is_forgotten, keep, status_of};
 use crate::{
     catalog::{Backend, Catalog},
     store::StoreError,
@@ -14,8 +14,6 @@ use crate::{
 
 /// How many batches are asked about at a time.
 const AT_A_TIME: usize = 8;
-/// Pause before what was read is stored again, where the store refused it.
-const STORE_AGAIN: Duration = Duration::from_millis(500);
 
 impl Batches {
     /// Asks about every active batch each `period`, until `stop`.
@@ -61,11 +59,8 @@ impl Batches {
         if status == batch.status {
             return;
         }
-        // A backend may have forgotten the result by now: it is kept until it is stored.
-        while let Err(error) = self.store.advance_batch(&batch.asked.id, status, result.as_deref()).await {
-            tracing::error!(batch = batch.asked.id, %error, "a batch's progress could not be stored; trying again");
-            tokio::time::sleep(STORE_AGAIN).await;
-        }
+        let id = batch.asked.id.as_str();
+        keep(id, || self.store.advance_batch(id, status, result.as_deref())).await;
         tracing::info!(batch = batch.asked.id, status = status.as_str(), "a batch got further");
     }
 }

@@ -2,7 +2,7 @@
 
 mod follow;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use airlock_sandbox::{
     AdaptorError, BatchRequest, BatchState, Egress, Endpoint, Fault, Operation, SubmittedBatch,
@@ -17,6 +17,9 @@ use crate::{
 };
 
 pub use crate::store::{Batch, BatchStatus};
+
+/// Pause before what was read is stored again, where the store refused it.
+const STORE_AGAIN: Duration = Duration::from_millis(500);
 
 /// What a batch whose adaptor never answered says.
 const LEFT_BEHIND: &str = "the gateway stopped while the batch was handed to its backend; submit it again";
@@ -140,8 +143,8 @@ impl Batches {
     ) -> Result<(), BatchError> {
         match endpoint.submit_batch(egress, request).await {
             Ok(SubmittedBatch { handle, task_ids, state }) => {
-                let status = status_of(state);
-                self.store.start_batch(&request.id, &handle, &task_ids.join(","), active(status)).await?;
+                let (status, task_ids) = (active(status_of(state)), task_ids.join(","));
+                keep(&request.id, || self.store.start_batch(&request.id, &handle, &task_ids, status)).await;
                 tracing::info!(
                     batch = request.id,
                     endpoint = &*endpoint.info.slug,
@@ -183,6 +186,14 @@ impl Batches {
     async fn find(&self, owner: &str, id: &str) -> Result<Batch, BatchError> {
         let found = self.store.batch(owner, id).await?;
         found.ok_or_else(|| BatchError::Unknown(id.to_owned()))
+    }
+}
+
+/// Stores what a backend says once only: where the store refuses it, it is tried again until it is taken.
+async fn keep<F: Future<Output = Result<(), StoreError>>>(id: &str, store: impl Fn() -> F) {
+    while let Err(error) = store().await {
+        tracing::error!(batch = id, %error, "a batch's progress could not be stored; trying again");
+        tokio::time::sleep(STORE_AGAIN).await;
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     api::{
         error::{ApiError, ErrorKind},
-        extract::{ScopePath, discard, read_body},
+        extract::{ScopePath, authenticate, read_body},
     },
     batch::{Batch, BatchError, BatchOrder, BatchStatus},
     gateway::Worker,
@@ -27,14 +27,7 @@ pub(super) async fn submit(
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
     let gateway = worker.gateway();
-    let (parts, body) = request.into_parts();
-    let caller = match gateway.keys().authenticate(&parts.headers) {
-        Ok(caller) => caller,
-        Err(error) => {
-            discard(body).await;
-            return Err(error.into());
-        }
-    };
+    let (caller, parts, body) = authenticate(gateway.keys(), request).await?;
     let order = order(&read_body(&parts.headers, body, MAX_BODY).await?)?;
     let submitted =
         gateway.batches().submit(gateway.catalog(), worker.egress(), &scope, &caller, order).await;

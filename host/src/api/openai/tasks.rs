@@ -14,7 +14,7 @@ use crate::{
     api::{
         edge::Recorded,
         error::{ApiError, ErrorKind},
-        extract::{RequestId, ScopePath, discard, read_body},
+        extract::{RequestId, ScopePath, authenticate, read_body},
     },
     gateway::Worker,
     ledger::{Entry, Outcome},
@@ -68,14 +68,7 @@ async fn run(
     entry: &mut Entry,
 ) -> Result<(relay::Opened, Plan), ApiError> {
     let gateway = worker.gateway();
-    let (parts, body) = request.into_parts();
-    let caller = match gateway.keys().authenticate(&parts.headers) {
-        Ok(caller) => caller,
-        Err(error) => {
-            discard(body).await;
-            return Err(error.into());
-        }
-    };
+    let (caller, parts, body) = authenticate(gateway.keys(), request).await?;
     entry.note(|r| r.caller = Some(Arc::clone(&caller.name)));
 
     let settings = gateway.settings();
