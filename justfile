@@ -16,7 +16,7 @@ demo *ARGS: build
     @"{{target}}/debug/airlock" demo {{ARGS}}
 
 # Run all tests: format, lints, units, integration, official clients, dependencies.
-test: lint test-rust test-clients deny
+test: lint test-rust test-clients test-backends deny
     @echo "all tests passed"
 
 # Build the adaptors and the host, quick to compile.
@@ -79,6 +79,11 @@ test-rust: build build-guests
 test-clients: build
     @echo "==> official clients"
     AIRLOCK_BIN="{{target}}/debug/airlock" tests/clients/run
+
+# The same before every kind of backend, with real parts behind them; or single cases: ./just test-backends test_globus
+test-backends *CASES: build
+    @echo "==> backends (about 3 minutes more the first time)"
+    AIRLOCK_BIN="{{target}}/debug/airlock" tests/backends/run {{CASES}}
 
 # Licences, duplicates and sources of dependencies.
 deny:

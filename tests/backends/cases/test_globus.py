@@ -1,0 +1,155 @@
+"""Globus Compute with its own engine and serializers, of the versions that FIRST pins and of the newest."""
+
+import asyncio
+import json
+import pathlib
+
+import httpx2
+import openai
+import world
+from common import async_client
+from kinds import GLOBUS, STEADY, Case, counts, question
+
+
+class Globus(Case):
+    def test_a_chat_is_one_task(self):
+        for name in GLOBUS:
+            with self.subTest(name):
+                before = counts(name)
+                self.client.chat.completions.create(model=f"{name}/chat", messages=question("Hello"), **STEADY)
+                after = counts(name)
+                self.assertEqual(after["task"], before["task"] + 1)
+                self.assertEqual(after["pickled"], 0, "results come as JSON, as the submit asks for")
+
+    def test_a_function_that_fails_says_why(self):
+        for name in GLOBUS:
+            with self.subTest(name):
+                with self.assertRaises(openai.InternalServerError) as raised:
+                    self.client.chat.completions.create(model=f"{name}/broken", messages=question("Hello"))
+                self.assertEqual((raised.exception.status_code, raised.exception.code), (502, "task_failed"))
+                self.assertIn("NameError: name 'requests' is not defined", raised.exception.message)
+                self.assertNotIn("site-packages", raised.exception.message)
+
+    def test_an_endpoint_that_is_offline_gets_no_task(self):
+        for name in GLOBUS:
+            with self.subTest(name):
+                before = counts(name)
+                with self.assertRaises(openai.InternalServerError) as raised:
+                    self.client.chat.completions.create(model=f"{name}/offline", messages=question("Hello"))
+                self.assertEqual((raised.exception.status_code, raised.exception.code), (503, "model_offline"))
+                self.assertEqual(counts(name)["task"], before["task"])
+
+    def test_jobs(self):
+        for name in GLOBUS:
+            with self.subTest(name):
+                report = self.get(f"/{name}/jobs")
+                [running] = report["running"]
+                self.assertEqual((running["Models"], running["Model Status"]), (f"{name}/chat", "running"))
+                self.assertEqual(running["Job ID"], "7.pbs")
+                self.assertEqual(report["cluster_status"], {"free_nodes": 3})
+
+    def test_thirty_chats_at_once_stay_within_the_limit(self):
+        texts = [f"I am caller {number}" for number in range(30)]
+        expected = [self.expected("tiny", text).choices[0].message.content for text in texts]
+        for name in GLOBUS:
+            with self.subTest(name):
+                before = counts(name)
+                self.assertEqual(asyncio.run(self.ask_at_once(f"{name}/chat", texts)), expected)
+                after = counts(name)
+                self.assertEqual(after["task"], before["task"] + 30)
+                self.assertLess(after["submit"], before["submit"] + 10, "tasks are submitted together")
+                self.assertEqual(after["refused"], before["refused"])
+
+    async def ask_at_once(self, model, texts):
+        """The answers to all of them, in their order."""
+        async with async_client(max_retries=0, timeout=60) as client:
+
+            async def ask(text):
+                answer = await client.chat.completions.create(model=model, messages=question(text), **STEADY)
+                return answer.choices[0].message.content
+
+            return await asyncio.gather(*(ask(text) for text in texts))
+
+
+class Batches(Case):
+    def test_a_batch_runs_on_the_cluster(self):
+        for name in GLOBUS:
+            with self.subTest(name):
+                self.run_batch(name)
+
+    def run_batch(self, name):
+        folder = world.current.folder / f"{name}-batch"
+        folder.mkdir()
+        source = folder / "input.jsonl"
+        source.write_text("".join(json.dumps(self.line(number)) + "\n" for number in range(3)))
+        order = {"model": f"{name}/chat", "input_file": str(source), "output_folder_path": str(folder)}
+        answer = self.first.post(f"/{name}/vllm/v1/batches", json=order)
+        self.assertEqual(answer.status_code, 200, answer.text)
+        batch = answer.json()["batch_id"]
+        world.until(lambda: self.get(f"/v1/batches/{batch}") == "completed")
+        result = json.loads(self.get(f"/v1/batches/{batch}/result"))
+        self.assertEqual((result["num_responses"], result["total_tokens"] > 0), (3, True))
+        written = [json.loads(line) for line in pathlib.Path(result["results_file"]).read_text().splitlines()]
+        for number, line in enumerate(written):
+            expected = self.expected("tiny", f"Line {number}")
+            self.assertEqual(line["custom_id"], f"line-{number}")
+            text = line["response"]["choices"][0]["message"]["content"]
+            self.assertEqual(text, expected.choices[0].message.content)
+
+    def line(self, number):
+        body = {"model": "tiny", "messages": question(f"Line {number}"), **STEADY}
+        return {"custom_id": f"line-{number}", "method": "POST", "url": "/v1/chat/completions", "body": body}
+
+    def test_a_batch_that_fails_says_why(self):
+        order = {"model": "globus-first/chat", "input_file": "/nowhere/input.jsonl"}
+        batch = self.first.post("/globus-first/vllm/v1/batches", json=order).json()["batch_id"]
+        world.until(lambda: self.get(f"/v1/batches/{batch}") == "failed")
+        answer = self.first.get(f"/v1/batches/{batch}/result")
+        self.assertEqual(answer.status_code, 400, answer.text)
+        self.assertIn("FileNotFoundError", answer.text)
+
+
+class Front(Case):
+    """The front refuses what the service refuses; without that, the cases above would prove less."""
+
+    def setUp(self):
+        super().setUp()
+        self.front = world.current.fronts["globus-newest"]
+        self.service = httpx2.Client(base_url=self.front["url"])
+        self.addCleanup(self.service.close)
+
+    def token(self, secret=None, scope="https://auth.globus.org/scopes/facd7ccc-c5f4-42aa-916b-a0e270e2c2a9/all"):
+        client, known = self.front["other_client"]
+        form = {"grant_type": "client_credentials", "scope": scope}
+        return self.service.post("/v2/oauth2/token", data=form, auth=(client, secret or known))
+
+    def test_credentials_and_scopes_are_checked(self):
+        self.assertEqual(self.token(secret="wrong").status_code, 401)
+        self.assertEqual(self.token(scope="openid").status_code, 400)
+        status = f"/v2/endpoints/{self.front['endpoint']}/status"
+        self.assertEqual(self.service.get(status).status_code, 401)
+
+    def test_limits_headers_and_results_that_are_read_once(self):
+        self.service.headers["authorization"] = f"Bearer {self.token().json()['access_token']}"
+        submit, order = f"/v3/endpoints/{self.front['endpoint']}/submit", self.order()
+        self.assertEqual(self.service.post(submit, json=order, headers={"user-agent": ""}).status_code, 422)
+        chunked = iter([json.dumps(order).encode()])
+        self.assertEqual(self.service.post(submit, content=chunked).status_code, 422)
+        before = counts("globus-newest")["ended"]
+        [[task]] = self.service.post(submit, json=order).json()["tasks"].values()
+        world.until(lambda: counts("globus-newest")["ended"] > before)
+        path = f"/v2/tasks/{task}"
+        self.assertEqual(self.service.get(path).json()["result"], f"11\n{json.dumps(self.queue())}")
+        self.assertEqual(self.service.get(path).json()["reason"], "Unknown task id")
+        # Those were five of twenty requests.
+        statuses = [self.service.get(path).status_code for _ in range(16)]
+        self.assertEqual(statuses, [200] * 15 + [429])
+        self.assertGreater(int(self.service.get(path).headers["retry-after"]), 0)
+
+    def queue(self):
+        return (world.current.folder / "globus-newest-queue.json").read_text()
+
+    def order(self):
+        queue = self.front["functions"]["queue"]
+        arguments = "5\n11\n[]5\n11\n{}"
+        return {"tasks": {queue: [arguments]}, "result_serializers": ["globus_compute_sdk.serialize.JSONData"]}
