@@ -15,7 +15,7 @@ use crate::{
     auth::Keys,
     batch::Batches,
     catalog::{self, BuildInput, Catalog},
-    config::{Env, Settings},
+    config::{ConfigError, Env, Settings},
     fixtures::{Fixtures, Mistakes},
     gauge::Gauge,
     jobs::JobBoard,
@@ -38,6 +38,9 @@ pub enum StartError {
     /// A notice for a cluster that the fixtures do not have.
     #[error("maintenance.{0}: there is no cluster of this name; correct or remove the setting")]
     Maintenance(String),
+    /// A setting that the environment does not fit.
+    #[error(transparent)]
+    Settings(#[from] ConfigError),
     /// The sandbox's pool.
     #[error("{0}")]
     Sandbox(String),
@@ -77,7 +80,9 @@ pub async fn check(
     cache_key: Option<CacheKey>,
 ) -> Result<Checked, StartError> {
     let fixtures = Fixtures::load_dir(&settings.fixtures)?;
-    let sandbox = Sandbox::new(&settings.sandbox_settings(cache_key)).map_err(StartError::Sandbox)?;
+    let callbacks = settings.callback_settings(env)?;
+    let sandbox =
+        Sandbox::new(&settings.sandbox_settings(cache_key, callbacks)).map_err(StartError::Sandbox)?;
     let connector = Connector::new(&settings.connect_settings()).map_err(StartError::Egress)?;
     let input = BuildInput {
         fixtures: &fixtures,

@@ -9,7 +9,8 @@ use airlock_tests::{binary_path, guest};
 use std::fmt::Write as _;
 
 fn sandbox(compiler: CompilerSettings) -> Sandbox {
-    Sandbox::new(&SandboxSettings { slots: 1, max_memory_bytes: 64 << 20, compiler }).unwrap()
+    Sandbox::new(&SandboxSettings { slots: 1, max_memory_bytes: 64 << 20, compiler, callbacks: None })
+        .unwrap()
 }
 
 fn limited(change: impl FnOnce(&mut CompileLimits)) -> Sandbox {

@@ -9,7 +9,8 @@ use airlock_sandbox::{
 use airlock_tests::{compiler, eventually, within};
 
 fn sandbox(slots: u32) -> Sandbox {
-    let settings = SandboxSettings { slots, max_memory_bytes: 64 << 20, compiler: compiler() };
+    let settings =
+        SandboxSettings { slots, max_memory_bytes: 64 << 20, compiler: compiler(), callbacks: None };
     Sandbox::new(&settings).expect("a small pool")
 }
 
@@ -137,7 +138,9 @@ async fn a_small_component_that_unfolds_into_millions_is_refused() {
     let mut compiler = compiler();
     (compiler.cache, compiler.limits.memory_bytes) = (None, 1 << 30);
     compiler.limits.cpu = Duration::from_secs(3);
-    let sandbox = Sandbox::new(&SandboxSettings { slots: 1, max_memory_bytes: 64 << 20, compiler }).unwrap();
+    let sandbox =
+        Sandbox::new(&SandboxSettings { slots: 1, max_memory_bytes: 64 << 20, compiler, callbacks: None })
+            .unwrap();
     let error = load(&sandbox, &nested(8)).await.map(drop).unwrap_err();
     assert!(matches!(error, LoadError::CompileLimit(_)), "{error}");
 }

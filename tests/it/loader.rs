@@ -12,7 +12,8 @@ use serde_json::json;
 /// One pool for all of these tests: loading takes none of its slots.
 static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| {
     let compiler = CompilerSettings { program: binary_path(), limits: CompileLimits::default(), cache: None };
-    Sandbox::new(&SandboxSettings { slots: 1, max_memory_bytes: 64 << 20, compiler }).expect("a small pool")
+    Sandbox::new(&SandboxSettings { slots: 1, max_memory_bytes: 64 << 20, compiler, callbacks: None })
+        .expect("a small pool")
 });
 
 fn load(name: &str, bytes: &[u8]) -> Result<Adaptor, LoadError> {

@@ -26,6 +26,7 @@ mod federated;
 mod first_routes;
 mod fuzz;
 mod globus;
+mod globus_streams;
 mod guests;
 mod host_interfaces;
 mod hostile_components;

@@ -48,7 +48,8 @@ impl Lab {
 
     /// The same with other connections.
     pub fn with(connect: ConnectSettings) -> Self {
-        let settings = SandboxSettings { slots: 8, max_memory_bytes: 64 << 20, compiler: compiler() };
+        let settings =
+            SandboxSettings { slots: 8, max_memory_bytes: 64 << 20, compiler: compiler(), callbacks: None };
         let sandbox = Sandbox::new(&settings).unwrap();
         let connector = Connector::new(&connect).unwrap();
         let egress = Egress::new(connector.clone(), EgressLimits::default());

@@ -7,6 +7,7 @@ mod pickle;
 mod qstat;
 mod service;
 mod settings;
+mod stream;
 
 use airlock_adaptor::object::Object;
 use airlock_adaptor::serde_json::{Value, json};
@@ -19,6 +20,7 @@ use airlock_adaptor::{
 use outcome::Outcome;
 use service::EndpointState;
 use settings::EndpointSettings;
+use stream::Stream;
 
 /// How long a model that was asked for may take to come up before it is asked for again.
 const COMING_UP_MS: u32 = 600_000;
@@ -33,13 +35,9 @@ impl EndpointAdaptor for GlobusCompute {
     fn submit_task(endpoint: EndpointInfo, task: Task) -> Result<Reply, AdaptorError> {
         let settings = EndpointSettings::read(&endpoint)?;
         check_ready(&endpoint, &settings)?;
-        let argument = argument(&settings, &task)?;
-        let id = settings.service.submit(
-            &settings.endpoint_uuid,
-            &settings.function_uuid,
-            &pack::arguments(Some(&argument)),
-        )?;
-        info!("task {id} was submitted to {}", settings.endpoint_uuid);
+        let mut params = params(&settings, &task)?;
+        stream::remove_address(&mut params);
+        let id = submit(&settings, &params)?;
         let Some(status) = settings.service.wait(&id, settings.task_timeout_ms()?)? else {
             let message = format!("the task {id} was not done in time; try again later");
             return Err(AdaptorError::new(504, "upstream_timeout", message));
@@ -47,20 +45,36 @@ impl EndpointAdaptor for GlobusCompute {
         done(&id, &status).map(|json| Reply::Body(json.into_bytes()))
     }
 
-    fn submit_streaming_task(_: EndpointInfo, _: Task) -> Result<Reply, AdaptorError> {
-        let message = "models behind Globus Compute do not stream here yet; leave out `stream`";
-        Err(AdaptorError::bad_request("streaming_unavailable", message))
+    fn submit_streaming_task(endpoint: EndpointInfo, task: Task) -> Result<Reply, AdaptorError> {
+        let settings = EndpointSettings::read(&endpoint)?;
+        check_ready(&endpoint, &settings)?;
+        let inbox = stream::open()?;
+        let mut params = params(&settings, &task)?;
+        stream::set_address(&mut params, &inbox.address());
+        let id = submit(&settings, &params)?;
+        // Until something came, the client can still be told by a status what went wrong.
+        let mut events = Stream::new(inbox, &settings, id, &task.operation)?;
+        events.wait()?;
+        Ok(Reply::events(events))
     }
 }
 
 /// What the function gets: the client's body, with where to send it.
-fn argument(settings: &EndpointSettings, task: &Task) -> Result<String, AdaptorError> {
+fn params<'a>(settings: &EndpointSettings, task: &'a Task) -> Result<Object<'a>, AdaptorError> {
     let mut params = Object::parse(&task.body).map_err(|error| {
         AdaptorError::bad_request("invalid_json", format!("the body is not one JSON object: {error}"))
     })?;
     params.set("openai_endpoint", &json!(task.operation.path()).to_string());
     params.set("api_port", &settings.api_port.to_string());
-    Ok(format!("{{\"model_params\":{params}}}"))
+    Ok(params)
+}
+
+/// Submits a call of the function: the task's id.
+fn submit(settings: &EndpointSettings, params: &Object<'_>) -> Result<String, AdaptorError> {
+    let argument = pack::arguments(Some(&format!("{{\"model_params\":{params}}}")));
+    let id = settings.service.submit(&settings.endpoint_uuid, &settings.function_uuid, &argument)?;
+    info!("task {id} was submitted to {}", settings.endpoint_uuid);
+    Ok(id)
 }
 
 /// Refuses what would only wait: an endpoint that is not there, or one whose nodes somebody has asked for already.

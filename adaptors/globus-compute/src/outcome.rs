@@ -77,7 +77,14 @@ pub(crate) fn failure(said: &str) -> AdaptorError {
     )
 }
 
-fn from_server(status: u16, body: &str) -> AdaptorError {
+/// The status that an error object names, 500 where it names none.
+pub(crate) fn status_in(error: &Value) -> u16 {
+    let code = field(error, "code").as_u64().or_else(|| field(field(error, "error"), "code").as_u64());
+    code.and_then(|code| u16::try_from(code).ok()).unwrap_or(500)
+}
+
+/// An error of the model server, from its status and body.
+pub(crate) fn from_server(status: u16, body: &str) -> AdaptorError {
     let json: Value = serde_json::from_str(body.trim()).unwrap_or_default();
     let error = json.get("error").filter(|error| error.is_object()).unwrap_or(&json);
     let message = ["message", "detail", "error"]

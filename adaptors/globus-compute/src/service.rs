@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use airlock_adaptor::coalescing::{Budget, Pace, Ticket};
 use airlock_adaptor::serde_json::{self, Value, json};
-use airlock_adaptor::shared::{self, Settled};
+use airlock_adaptor::shared::{self, Settled, Shared};
 use airlock_adaptor::{AdaptorError, UpstreamRequest, key_value, serde::Deserialize, upstream, warn};
 
 use crate::field;
@@ -129,11 +129,14 @@ impl Service {
 
     /// Waits for a task, asking about those of all requests at once: its status; `None` where it takes too long.
     pub(crate) fn wait(&self, task: &str, timeout_ms: u32) -> Result<Option<Vec<u8>>, AdaptorError> {
+        self.watch(task)?.wait(timeout_ms)
+    }
+
+    /// Has a task asked about along with those of all other requests.
+    pub(crate) fn watch(&self, task: &str) -> Result<Watch, AdaptorError> {
         let pace = self.pace(POLL_MS / 2, POLL_MS);
-        let url = self.url("/v2/batch_status");
-        shared::call(&self.group("poll"), task.as_bytes(), &pace, timeout_ms, |tickets| {
-            statuses(&url, tickets, false)
-        })
+        let shared = Shared::join(&self.group("poll"), task.as_bytes(), &pace)?;
+        Ok(Watch { url: self.url("/v2/batch_status"), shared })
     }
 
     /// Asks where a task stands at this moment. A result that is there is handed over, once.
@@ -143,6 +146,19 @@ impl Service {
         let status =
             shared::call(&self.group("look"), task.as_bytes(), &self.pace(200, 0), SUBMIT_TIMEOUT_MS, ask)?;
         status.ok_or_else(|| unusable("the task's status could not be read in time"))
+    }
+}
+
+/// A task that is asked about.
+pub(crate) struct Watch {
+    url: String,
+    shared: Shared,
+}
+
+impl Watch {
+    /// The task's status once it is done; `None` where that takes longer. With 0, only what is known or due now.
+    pub(crate) fn wait(&self, timeout_ms: u32) -> Result<Option<Vec<u8>>, AdaptorError> {
+        self.shared.wait(timeout_ms, |tickets| statuses(&self.url, tickets, false))
     }
 }
 

@@ -5,6 +5,9 @@ use airlock_adaptor::{AdaptorError, ClusterInfo, EndpointInfo, config, serde::De
 
 /// How long a task may take, in seconds, where nothing else is configured; FIRST's limit.
 const TASK_SECONDS: f64 = 300.0;
+/// The same for the first data of a stream (FIRST's), and for what comes after.
+const FIRST_DATA_SECONDS: f64 = 30.0;
+const IDLE_SECONDS: f64 = 30.0;
 
 /// What both kinds share: how the service is reached. The gateway fills in Globus's own addresses.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,6 +38,18 @@ pub(crate) struct EndpointSettings {
     pub(crate) batch_function_uuid: Option<String>,
     /// How long a task may take, in seconds.
     task_timeout: Option<f64>,
+    /// How long a stream may take to begin, in seconds.
+    stream_first_timeout: Option<f64>,
+    /// How long a stream may be silent, in seconds.
+    stream_idle_timeout: Option<f64>,
+}
+
+/// How long a stream may take, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StreamTimeouts {
+    pub(crate) first: u32,
+    pub(crate) idle: u32,
+    pub(crate) total: u32,
 }
 
 /// A cluster's configuration.
@@ -65,13 +80,22 @@ impl EndpointSettings {
             let why = "batches need batch_endpoint_uuid and batch_function_uuid; only one is there";
             return Err(AdaptorError::invalid_config("batch_endpoint_uuid", why));
         }
-        settings.task_timeout_ms()?;
+        settings.stream_timeouts()?;
         Ok(settings)
     }
 
     /// How long a task may take, in milliseconds.
     pub(crate) fn task_timeout_ms(&self) -> Result<u32, AdaptorError> {
         config::timeout_ms("task_timeout", self.task_timeout, TASK_SECONDS)
+    }
+
+    pub(crate) fn stream_timeouts(&self) -> Result<StreamTimeouts, AdaptorError> {
+        let ms = config::timeout_ms;
+        Ok(StreamTimeouts {
+            first: ms("stream_first_timeout", self.stream_first_timeout, FIRST_DATA_SECONDS)?,
+            idle: ms("stream_idle_timeout", self.stream_idle_timeout, IDLE_SECONDS)?,
+            total: self.task_timeout_ms()?,
+        })
     }
 
     /// Endpoint and function of batches, where both are configured.
@@ -143,6 +167,7 @@ mod tests {
             (whole.replace(r#""function_uuid":"UUID""#, r#""function_uuid":"../x""#), "function_uuid"),
             (whole.replace(r#""other":1"#, r#""batch_endpoint_uuid":"UUID""#), "batch_endpoint_uuid"),
             (whole.replace(r#""other":1"#, r#""task_timeout":0"#), "task_timeout"),
+            (whole.replace(r#""other":1"#, r#""stream_idle_timeout":-1"#), "stream_idle_timeout"),
             (whole.replace(r#""api_port":8000,"#, ""), "api_port"),
         ];
         for (config, key) in cases {

@@ -36,6 +36,7 @@ macro_rules! exports {
                 "airlock:adaptor/logging@0.1.0": crate::bindings::imports::airlock::adaptor::logging,
                 "airlock:adaptor/key-value@0.1.0": crate::bindings::imports::airlock::adaptor::key_value,
                 "airlock:adaptor/coalescing@0.1.0": crate::bindings::imports::airlock::adaptor::coalescing,
+                "airlock:adaptor/callbacks@0.1.0": crate::bindings::imports::airlock::adaptor::callbacks,
                 "wasi:io/poll@0.2.12": crate::bindings::imports::wasi::io::poll,
                 "wasi:io/error@0.2.12": crate::bindings::imports::wasi::io::error,
                 "wasi:io/streams@0.2.12": crate::bindings::imports::wasi::io::streams,

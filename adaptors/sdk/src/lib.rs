@@ -51,7 +51,7 @@ pub use bindings::endpoint::exports::airlock::adaptor::replies::{EventStream, Re
 pub use bindings::imports::airlock::adaptor::common::{
     AdaptorError, EndpointInfo, Operation, Task, UpstreamRequest, User,
 };
-pub use bindings::imports::airlock::adaptor::{coalescing, key_value};
+pub use bindings::imports::airlock::adaptor::{callbacks, coalescing, key_value};
 pub use bindings::imports::wasi;
 pub use config::config;
 pub use export::{BatchAdaptor, ClusterAdaptor, EndpointAdaptor, Exported};

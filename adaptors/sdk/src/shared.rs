@@ -15,23 +15,45 @@ pub fn call(
     item: &[u8],
     pace: &Pace,
     timeout_ms: u32,
-    mut call: impl FnMut(&[Ticket]) -> Vec<Settled>,
+    call: impl FnMut(&[Ticket]) -> Vec<Settled>,
 ) -> Result<Option<Vec<u8>>, AdaptorError> {
-    let start = Instant::now();
-    let timeout = Duration::from_millis(timeout_ms.into());
-    let member = Member::join(group, item, pace)?;
-    while let Some(left) = timeout.checked_sub(start.elapsed()) {
-        match member.next(u32::try_from(left.as_millis()).unwrap_or(u32::MAX)) {
-            Some(Turn::Settled(outcome)) => return outcome.map(Some),
-            Some(Turn::Lead(tickets)) => {
-                for (ticket, settled) in tickets.iter().zip(call(&tickets)) {
-                    if let Some(outcome) = settled {
-                        member.settle(ticket.id, outcome.as_deref());
+    Shared::join(group, item, pace)?.wait(timeout_ms, call)
+}
+
+/// A place in a group, for an adaptor that does something else beside waiting.
+pub struct Shared(Member);
+
+impl Shared {
+    /// Joins a group with an item.
+    pub fn join(group: &str, item: &[u8], pace: &Pace) -> Result<Self, AdaptorError> {
+        Member::join(group, item, pace).map(Self)
+    }
+
+    /// As [`call`]; after `None` it can be called again. With 0 it makes the call if that is due at this moment, and
+    /// does not wait for anything else.
+    pub fn wait(
+        &self,
+        timeout_ms: u32,
+        mut call: impl FnMut(&[Ticket]) -> Vec<Settled>,
+    ) -> Result<Option<Vec<u8>>, AdaptorError> {
+        let start = Instant::now();
+        let timeout = Duration::from_millis(timeout_ms.into());
+        loop {
+            let left = timeout.saturating_sub(start.elapsed());
+            match self.0.next(u32::try_from(left.as_millis()).unwrap_or(u32::MAX)) {
+                Some(Turn::Settled(outcome)) => return outcome.map(Some),
+                Some(Turn::Lead(tickets)) => {
+                    for (ticket, settled) in tickets.iter().zip(call(&tickets)) {
+                        if let Some(outcome) = settled {
+                            self.0.settle(ticket.id, outcome.as_deref());
+                        }
                     }
                 }
+                None => return Ok(None),
             }
-            None => return Ok(None),
+            if start.elapsed() > timeout {
+                return Ok(None);
+            }
         }
     }
-    Ok(None)
 }

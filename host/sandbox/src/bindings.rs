@@ -20,6 +20,7 @@ wasmtime::component::bindgen!({
         "airlock:adaptor/upstream.send": async | trappable,
         "airlock:adaptor/upstream.[method]response.read": async | trappable,
         "airlock:adaptor/coalescing.[method]member.next": async | trappable,
+        "airlock:adaptor/callbacks.[method]inbox.receive": async | trappable,
         default: trappable,
     },
     exports: { default: async },
@@ -31,5 +32,6 @@ wasmtime::component::bindgen!({
         "wasi:http": wasmtime_wasi_http::p2::bindings::http,
         "airlock:adaptor/upstream.response": crate::egress::UpstreamResponse,
         "airlock:adaptor/coalescing.member": crate::coalesce::Member,
+        "airlock:adaptor/callbacks.inbox": crate::callbacks::Inbox,
     },
 });

@@ -16,8 +16,8 @@ use wasmtime::{
 };
 
 use crate::{
-    CompilerSettings, Fault, call::CallState, compile::Compiler, host, host::key_value::KeyValueStore,
-    lane::SlowLane, loader::MAX_CHAIN,
+    CallbackSettings, Callbacks, CompilerSettings, Fault, call::CallState, compile::Compiler, host,
+    host::key_value::KeyValueStore, lane::SlowLane, loader::MAX_CHAIN,
 };
 
 /// How often a running guest is interrupted, to let others run and to check its CPU budget.
@@ -41,6 +41,8 @@ pub struct SandboxSettings {
     pub max_memory_bytes: usize,
     /// Who compiles components.
     pub compiler: CompilerSettings,
+    /// How backends call back, where the operator allows it.
+    pub callbacks: Option<CallbackSettings>,
 }
 
 /// Loads and runs adaptors. Cheap to clone; the last clone to go stops the interrupting clock.
@@ -52,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) linker: Linker<CallState>,
     pub(crate) compiler: Compiler,
     pub(crate) key_value: KeyValueStore,
+    pub(crate) callbacks: Callbacks,
     pub(crate) live: Arc<AtomicUsize>,
     pub(crate) slow_lane: Arc<SlowLane>,
     slots: Arc<Semaphore>,
@@ -79,11 +82,17 @@ impl Sandbox {
             engine,
             linker,
             key_value: KeyValueStore::default(),
+            callbacks: Callbacks::new(settings.callbacks.as_ref()),
             live: Arc::default(),
             slow_lane: Arc::new(slow_lane),
             slots: Arc::new(Semaphore::new(slot_count)),
             slot_count,
         })))
+    }
+
+    /// Where what backends post is handed to who waits for it.
+    pub fn callbacks(&self) -> &Callbacks {
+        &self.0.callbacks
     }
 
     /// Number of instances that exist at this moment.

@@ -54,6 +54,7 @@ const GRANTS: &[(&str, &str)] = &[
         "airlock:adaptor/coalescing",
         "makes calls for other requests of its tenant, and has its own made by them",
     ),
+    ("airlock:adaptor/callbacks", "gets what backends post to the gateway for its own request"),
     ("airlock:adaptor/endpoint", "hands tasks to the next adaptor of its chain"),
     ("airlock:adaptor/replies", "hands on the replies of the next adaptor of its chain"),
     ("airlock:adaptor/task-body", "gives the host the body that it has changed"),

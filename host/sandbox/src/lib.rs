@@ -8,6 +8,7 @@
 mod batch;
 mod bindings;
 mod call;
+mod callbacks;
 mod coalesce;
 mod compile;
 mod counted;
@@ -24,6 +25,7 @@ mod tenant;
 
 pub use batch::{BatchProgress, BatchRequest, BatchState, SubmittedBatch};
 pub use call::EventStream;
+pub use callbacks::{CallbackAddress, CallbackSettings, Callbacks, Message, Proof, Undelivered};
 pub use compile::{CacheKey, CacheSettings, CompileLimits, CompilerSettings, ComponentCompiler};
 pub use egress::{
     AddressPolicy, ConnectSettings, Connector, Credential, Egress, EgressError, EgressLimits, Grant,

@@ -311,7 +311,8 @@ pub(crate) fn check_import(name: &str, place: Place) -> Result<(), LoadError> {
     let refuse = |why: &str| Err(LoadError::Import { name: name.to_owned(), why: why.to_owned() });
     match contract_interface(name)? {
         Some(
-            "common" | "upstream" | "upstream-http" | "logging" | "key-value" | "task-body" | "coalescing",
+            "common" | "upstream" | "upstream-http" | "logging" | "key-value" | "task-body" | "coalescing"
+            | "callbacks",
         ) => {
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! Settings: `airlock.toml`, then `AIRLOCK_…` variables, then flags; read once, checked, handed on as
 //! plain data. The only room that reads the environment.
 
+mod callbacks;
 mod env;
 mod process;
 mod sections;
@@ -8,8 +9,8 @@ mod sections;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use airlock_sandbox::{
-    AddressPolicy, Budgets, CacheKey, CacheSettings, CompileLimits, CompilerSettings, ConnectSettings,
-    EgressLimits, SandboxSettings,
+    AddressPolicy, Budgets, CacheKey, CacheSettings, CallbackSettings, CompileLimits, CompilerSettings,
+    ConnectSettings, EgressLimits, SandboxSettings,
 };
 use figment::{
     Figment,
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use env::Env;
 pub use process::{Confine, ProcessSection};
-pub use sections::{BatchSection, CompileSection, EgressSection, SandboxSection};
+pub use sections::{BatchSection, CallbackSection, CompileSection, EgressSection, SandboxSection};
 
 /// The settings file that is read where none is named.
 pub const DEFAULT_FILE: &str = "airlock.toml";
@@ -62,6 +63,8 @@ pub struct Settings {
     pub sandbox: SandboxSection,
     /// Batches.
     pub batch: BatchSection,
+    /// What backends post to the gateway.
+    pub callbacks: CallbackSection,
     /// Calls to backends.
     pub egress: EgressSection,
     /// The compilation of adaptors.
@@ -88,6 +91,7 @@ impl Default for Settings {
             maintenance: BTreeMap::new(),
             sandbox: SandboxSection::default(),
             batch: BatchSection::default(),
+            callbacks: CallbackSection::default(),
             egress: EgressSection::default(),
             compile: CompileSection::default(),
             process: ProcessSection::default(),
@@ -118,7 +122,7 @@ pub struct Overrides {
 /// A setting that cannot be used. The text names the setting, where it came from and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct ConfigError(String);
+pub struct ConfigError(pub(super) String);
 
 impl Settings {
     /// Reads the file (a missing `airlock.toml` is no mistake, a missing named file is one), the
@@ -169,7 +173,11 @@ impl Settings {
     }
 
     /// For the sandbox's pool and compiler. Without a key, nothing that is compiled is kept.
-    pub fn sandbox_settings(&self, cache_key: Option<CacheKey>) -> SandboxSettings {
+    pub fn sandbox_settings(
+        &self,
+        cache_key: Option<CacheKey>,
+        callbacks: Option<CallbackSettings>,
+    ) -> SandboxSettings {
         let CompileSection { cpu_seconds, memory_mib, max_adaptor_mib, cache_mib, .. } = self.compile;
         let [_, folder] = self.own_folders();
         SandboxSettings {
@@ -185,6 +193,7 @@ impl Settings {
                 },
                 cache: cache_key.map(|key| CacheSettings { folder, key, max_bytes: cache_mib << 20 }),
             },
+            callbacks,
         }
     }
 

@@ -38,6 +38,14 @@ impl Default for BatchSection {
     }
 }
 
+/// `[callbacks]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CallbackSection {
+    /// Where backends reach this gateway to call back, for example `https://gateway.example.org`. Unset: they cannot.
+    pub url: Option<String>,
+}
+
 /// `[egress]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -1,5 +1,6 @@
 //! What adaptors may import. Everything is linked here and nothing else is: no files, no sockets.
 
+mod callbacks;
 mod clock;
 mod coalescing;
 mod http;
@@ -48,6 +49,7 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<CallState>> {
     contract::logging::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
     contract::key_value::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
     contract::coalescing::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
+    contract::callbacks::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
     contract::task_body::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
     Ok(linker)
 }

@@ -27,6 +27,10 @@ pub enum ErrorKind {
     BatchQuota,
     BatchOngoing,
     BatchFailed,
+    /// A callback without the gateway's secret.
+    CallbackSecret,
+    /// A callback that nobody waits for.
+    CallbackToken,
     UpstreamError,
     UpstreamAuth,
     UpstreamBadResponse,
@@ -65,7 +69,7 @@ const SERVER: &str = "server_error";
 
 impl ErrorKind {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 40] = [
         Self::MissingKey,
         Self::InvalidKey,
         Self::InvalidJson,
@@ -86,6 +90,8 @@ impl ErrorKind {
         Self::BatchQuota,
         Self::BatchOngoing,
         Self::BatchFailed,
+        Self::CallbackSecret,
+        Self::CallbackToken,
         Self::UpstreamError,
         Self::UpstreamAuth,
         Self::UpstreamBadResponse,
@@ -134,6 +140,8 @@ impl ErrorKind {
             Self::BatchQuota => row(S::BAD_REQUEST, INVALID, "quota_exceeded", "The caller has as many active batches as are allowed (`batch.max_active_per_user`)."),
             Self::BatchOngoing => row(S::BAD_REQUEST, INVALID, "batch_ongoing", "An active batch of the caller reads the same input file, or the batch whose result is asked for is not done."),
             Self::BatchFailed => row(S::BAD_REQUEST, INVALID, "batch_failed", "The batch whose result is asked for failed; the message says why."),
+            Self::CallbackSecret => row(S::UNAUTHORIZED, INVALID, "callback_unauthorized", "A callback of a backend does not carry the secret that this gateway was given (`INTERNAL_STREAMING_SECRET`)."),
+            Self::CallbackToken => row(S::FORBIDDEN, INVALID, "callback_forbidden", "A callback of a backend names no request that waits for one, or shows the wrong token for it."),
             Self::UpstreamError => row(S::BAD_GATEWAY, "upstream_error", "upstream_error", "The backend answered with an error: its status, message, `type`, `param` and `code`, where it gave them."),
             Self::UpstreamAuth => row(S::BAD_GATEWAY, SERVER, "upstream_auth_error", "The backend refused the gateway's own credential. The operator has to correct it; the caller's key is fine."),
             Self::UpstreamBadResponse => row(S::BAD_GATEWAY, SERVER, "upstream_bad_response", "The backend's answer is not usable: no JSON, not the kind that was asked for, or a stream that broke off."),

@@ -1,6 +1,7 @@
 //! FIRST's own routes, below `/resource_server`, in FIRST's shapes. Errors are OpenAI's, with FIRST's codes.
 
 mod batches;
+mod callbacks;
 mod clusters;
 mod whoami;
 
@@ -14,7 +15,11 @@ use crate::gateway::Worker;
 
 /// All of them, below `base`.
 pub(super) fn routes(base: &str) -> Router<Worker> {
+    let callbacks = format!("{base}/api/streaming");
     Router::new()
+        .route(&format!("{callbacks}/data/"), post(callbacks::data))
+        .route(&format!("{callbacks}/error/"), post(callbacks::error))
+        .route(&format!("{callbacks}/done/"), post(callbacks::done))
         .route(&format!("{base}/health"), get(health::health))
         .route(&format!("{base}/status"), get(clusters::status))
         .route(&format!("{base}/whoami"), get(whoami::whoami))
