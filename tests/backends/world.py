@@ -7,13 +7,16 @@ import pathlib
 import secrets
 import subprocess
 import time
+import urllib.parse
 
 import documents
 import fixtures
+import proxy
 from parts import Part
 
 HERE = pathlib.Path(__file__).parent
 MODEL_KEY = secrets.token_urlsafe(16)
+STREAMING_SECRET = secrets.token_urlsafe(16)
 QUEUE = {
     "running": [
         {"Models": "MODEL", "Framework": "vllm", "Cluster": "CLUSTER", "Model Status": "running", "Job ID": "7.pbs"}
@@ -78,9 +81,12 @@ class World(contextlib.ExitStack):
             OPENAI_BASE_URL=f"{self.model_url}/v1",
             OPENAI_API_KEY=MODEL_KEY,
             QUEUE_FILE=str(queue),
+            INTERNAL_STREAMING_SECRET=STREAMING_SECRET,
         )
 
     def _start_gateway(self):
+        self.proxy = proxy.Proxy()
+        self.callback(self.proxy.stop)
         data = self.folder / "data"
         fixtures.write(self.folder / "fixtures", self)
         create = [self.airlock, "keys", "create", "user", "--data", data]
@@ -93,11 +99,14 @@ class World(contextlib.ExitStack):
             SERVICE_ACCOUNT_ID=client,
             SERVICE_ACCOUNT_SECRET=secret,
             MODEL_SERVER_KEY=MODEL_KEY,
+            INTERNAL_STREAMING_SECRET=STREAMING_SECRET,
+            AIRLOCK_CALLBACKS__URL=self.proxy.url,
             AIRLOCK_BATCH__POLL_SECONDS="1",
         )
         self.url = self.gateway.line().removeprefix("url=")
         if self.gateway.line() != "ready":
             raise RuntimeError("the gateway did not say that it is ready")
+        self.proxy.target = urllib.parse.urlsplit(self.url).netloc
         os.environ.update(AIRLOCK_URL=self.url, AIRLOCK_KEY=self.key)
 
 

@@ -25,8 +25,6 @@ KINDS = {
     "federated over two kinds": "anywhere",
 }
 GLOBUS = ("globus-first", "globus-newest")
-# Those that stream: Globus Compute does not yet.
-STREAMING = {kind: model for kind, model in KINDS.items() if not model.startswith((*GLOBUS, "anywhere"))}
 
 UNUSUAL = "Grüße, 世界 \U0001f680 \"quoted\" \\ \u2028 end"
 # Without a temperature the same question has the same answer.
@@ -63,6 +61,12 @@ class Case(unittest.TestCase):
         """What the model server says to the question when it is asked directly."""
         messages = reaches(model, question(text))
         return self.model_server.chat.completions.create(model="tiny", messages=messages, **STEADY, **options)
+
+    def is_computing(self):
+        """Whether the model server is at work."""
+        headers = {"authorization": f"Bearer {world.MODEL_KEY}"}
+        slots = httpx2.get(f"{world.current.model_url}/slots", headers=headers).json()
+        return any(slot["is_processing"] for slot in slots)
 
     def get(self, path, status=200):
         """The answer of one of FIRST's routes."""

@@ -1,10 +1,11 @@
 """Chats and completions with the official client, through every kind of backend."""
 
 import asyncio
+import itertools
 
 import openai
 from common import async_client, text_of
-from kinds import KINDS, STEADY, STREAMING, UNUSUAL, Case, question
+from kinds import KINDS, STEADY, UNUSUAL, Case, question
 
 
 class Chats(Case):
@@ -19,7 +20,7 @@ class Chats(Case):
                     self.assertEqual(getattr(answer.usage, count), getattr(expected.usage, count), count)
 
     def test_streamed(self):
-        for kind, model in STREAMING.items():
+        for kind, model in KINDS.items():
             with self.subTest(kind):
                 expected = self.expected(model, "Tell me")
                 options = {"stream": True, "stream_options": {"include_usage": True}, **STEADY}
@@ -38,10 +39,11 @@ class Chats(Case):
                 self.assertEqual(answer.choices[0].text, expected.choices[0].text)
 
     def test_the_model_servers_own_refusal_arrives(self):
-        for kind, model in KINDS.items():
-            with self.subTest(kind):
+        for (kind, model), stream in itertools.product(KINDS.items(), (False, True)):
+            with self.subTest(kind, stream=stream):
+                asked = {"messages": question("long " * 4000), "stream": stream}
                 with self.assertRaises(openai.BadRequestError) as raised:
-                    self.client.chat.completions.create(model=model, messages=question("long " * 4000))
+                    self.client.chat.completions.create(model=model, **asked)
                 self.assertIn("exceeds the available context size", raised.exception.message)
 
     def test_every_model_is_listed(self):
@@ -52,7 +54,7 @@ class Chats(Case):
 class AtOnce(Case):
     # Each gets the answer to its own question, whoever else asks at the same time.
     def test_all_kinds_at_once(self):
-        asked = [(model, f"I am caller {number}") for model in STREAMING.values() for number in range(3)]
+        asked = [(model, f"I am caller {number}") for model in KINDS.values() for number in range(3)]
         expected = [self.expected(model, text).choices[0].message.content for model, text in asked]
         answers = asyncio.run(self.ask(asked))
         self.assertEqual(answers, [(text, text) for text in expected])

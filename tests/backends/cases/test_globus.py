@@ -1,6 +1,8 @@
 """Globus Compute with its own engine and serializers, of the versions that FIRST pins and of the newest."""
 
 import asyncio
+import collections
+import itertools
 import json
 import pathlib
 
@@ -22,10 +24,11 @@ class Globus(Case):
                 self.assertEqual(after["pickled"], 0, "results come as JSON, as the submit asks for")
 
     def test_a_function_that_fails_says_why(self):
-        for name in GLOBUS:
-            with self.subTest(name):
+        for name, stream in itertools.product(GLOBUS, (False, True)):
+            with self.subTest(name, stream=stream):
+                asked = {"messages": question("Hello"), "stream": stream}
                 with self.assertRaises(openai.InternalServerError) as raised:
-                    self.client.chat.completions.create(model=f"{name}/broken", messages=question("Hello"))
+                    self.client.chat.completions.create(model=f"{name}/broken", **asked)
                 self.assertEqual((raised.exception.status_code, raised.exception.code), (502, "task_failed"))
                 self.assertIn("NameError: name 'requests' is not defined", raised.exception.message)
                 self.assertNotIn("site-packages", raised.exception.message)
@@ -47,6 +50,19 @@ class Globus(Case):
                 self.assertEqual((running["Models"], running["Model Status"]), (f"{name}/chat", "running"))
                 self.assertEqual(running["Job ID"], "7.pbs")
                 self.assertEqual(report["cluster_status"], {"free_nodes": 3})
+
+    def test_a_stream_comes_in_several_callbacks(self):
+        for name in GLOBUS:
+            with self.subTest(name):
+                before = collections.Counter(world.current.proxy.posts)
+                asked = {"messages": question("Go on"), "stream": True, **STEADY, "max_tokens": 100}
+                stream = self.client.chat.completions.create(model=f"{name}/chat", **asked)
+                pieces = sum(1 for chunk in stream if chunk.choices and chunk.choices[0].delta.content)
+                self.assertEqual(pieces, 100)
+                posts = world.current.proxy.posts - before
+                # Twenty lines each, or what comes in half a second.
+                self.assertGreaterEqual(posts.pop("/resource_server/api/streaming/data/"), 5)
+                self.assertEqual(posts, {"/resource_server/api/streaming/done/": 1})
 
     def test_chats_at_once_are_submitted_together(self):
         before = {name: counts(name) for name in GLOBUS}

@@ -2,35 +2,31 @@
 
 import time
 
-import httpx2
 import openai
 import world
-from kinds import Case, question
+from kinds import KINDS, Case, question
 
 
 class Streams(Case):
-    """A long answer takes the server seconds, so that one can look at it meanwhile."""
-
-    def long_answer(self):
+    # A long answer takes the server seconds, so that one can look at it meanwhile.
+    def long_answer(self, model):
         options = {"stream": True, "max_tokens": 3000}
-        return self.client.chat.completions.create(model="tiny", messages=question("Go on"), **options)
-
-    def is_computing(self):
-        headers = {"authorization": f"Bearer {world.MODEL_KEY}"}
-        slots = httpx2.get(f"{world.current.model_url}/slots", headers=headers).json()
-        return any(slot["is_processing"] for slot in slots)
+        return self.client.chat.completions.create(model=model, messages=question("Go on"), **options)
 
     def test_events_arrive_while_the_server_computes(self):
-        with self.long_answer() as stream:
-            next(iter(stream))
-            self.assertTrue(self.is_computing(), "the first event came after the last was made")
+        for kind, model in KINDS.items():
+            with self.subTest(kind):
+                with self.long_answer(model) as stream:
+                    next(iter(stream))
+                    self.assertTrue(self.is_computing(), "the first event came after the last was made")
+                world.until(lambda: not self.is_computing())
 
     def test_a_client_that_leaves_frees_the_server(self):
         started = time.monotonic()
-        for _ in self.long_answer():
+        for _ in self.long_answer("tiny"):
             pass
         whole = time.monotonic() - started
-        with self.long_answer() as stream:
+        with self.long_answer("tiny") as stream:
             next(iter(stream))
         left = time.monotonic()
         world.until(lambda: not self.is_computing())

@@ -16,6 +16,7 @@ def infer(parameters):
     operation, port = body.pop("openai_endpoint"), body.pop("api_port")
     host, server_port, protocol = (body.pop(f"streaming_server_{x}", None) for x in ("host", "port", "protocol"))
     task, token = body.pop("stream_task_id", None), body.pop("stream_task_token", None)
+    session = requests.Session()
 
     def ask():
         url = f"http://127.0.0.1:{port}/v1/{operation}"
@@ -32,15 +33,15 @@ def infer(parameters):
             "X-Internal-Secret": os.environ.get("INTERNAL_STREAMING_SECRET", "default-secret-change-me"),
             "X-Stream-Task-Token": token,
         }
-        requests.post(url, json={"task_id": task, "type": kind, **more}, headers=headers, timeout=10)
+        session.post(url, json={"task_id": task, "type": kind, **more}, headers=headers, timeout=10)
 
     def stream():
         lines, sent, last = [], 0, time.monotonic()
-        for line in ask().iter_lines(decode_unicode=True):
-            if line == "data: [DONE]":
+        for line in ask().iter_lines():
+            if line == b"data: [DONE]":
                 break
             if line:
-                lines.append(line)
+                lines.append(line.decode())
             if len(lines) >= 20 or (lines and time.monotonic() - last >= 0.5):
                 tell("data", data="\n".join(lines))
                 lines, sent, last = [], sent + len(lines), time.monotonic()
@@ -52,9 +53,11 @@ def infer(parameters):
     try:
         return json.dumps(stream()) if task else ask().text
     except Exception as error:
-        if task:
-            tell("error", error=str(error))
-        raise Exception(f"Unexpected error of type {type(error).__name__}: {error}")
+        said = f"Unexpected error of type {type(error).__name__}: {error}"
+        if not task:
+            raise Exception(said)
+        tell("error", error=said)
+        return json.dumps({"streaming": True, "task_id": task, "status": "error", "error": said})
 
 
 def broken(parameters):

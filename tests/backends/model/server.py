@@ -25,6 +25,9 @@ def parameters(folder, arguments):
     chosen.n_ctx = tiny.CONTEXT * arguments.parallel
     chosen.n_parallel = arguments.parallel
     chosen.endpoint_slots = True
+    # The same question has the same answer, whatever was asked before and is asked at the same time.
+    chosen.cache_prompt = False
+    chosen.cache_type_k = chosen.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     chosen.cpuparams.n_threads = 1
     chosen.cpuparams_batch.n_threads = 1
     return chosen
