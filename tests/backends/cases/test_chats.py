@@ -26,6 +26,7 @@ class Chats(Case):
                 options = {"stream": True, "stream_options": {"include_usage": True}, **STEADY}
                 stream = self.client.chat.completions.create(model=model, messages=question("Tell me"), **options)
                 *pieces, last = list(stream)
+                self.assertEqual(pieces[0].choices[0].delta.role, "assistant")
                 self.assertEqual(text_of(pieces), expected.choices[0].message.content)
                 self.assertGreaterEqual(len(pieces), STEADY["max_tokens"])
                 self.assertEqual(pieces[-1].choices[0].finish_reason, "length")
