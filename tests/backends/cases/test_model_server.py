@@ -10,7 +10,7 @@ from kinds import KINDS, Case, question
 class Streams(Case):
     # A long answer takes the server seconds, so that one can look at it meanwhile.
     def long_answer(self, model):
-        options = {"stream": True, "max_tokens": 3000}
+        options = {"stream": True, "max_tokens": 2000}
         return self.client.chat.completions.create(model=model, messages=question("Go on"), **options)
 
     def test_events_arrive_while_the_server_computes(self):
