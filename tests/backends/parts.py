@@ -45,12 +45,11 @@ class Part:
         """What it wrote to standard error."""
         return self._log.read_text(errors="replace")
 
-    def is_running(self):
-        return self._process.poll() is None
-
     def stop(self):
-        """Ends it and all that it started; its exit code."""
-        if self.is_running():
+        """Ends it and all that it started; its exit code, or nothing where it did not end by itself."""
+        if self._process.stdout.closed:
+            return self._process.returncode
+        if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         try:
             return self._process.wait(STOP_SECONDS)

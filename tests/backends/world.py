@@ -34,8 +34,8 @@ class World(contextlib.ExitStack):
 
     def __init__(self, folder, airlock, globus_pythons, model_python):
         super().__init__()
-        self.folder, self.airlock = folder, airlock
-        self.examples = airlock.parent.parent / "examples"
+        self.folder, self.airlock = folder, airlock.resolve()
+        self.examples = self.airlock.parent.parent / "examples"
         try:
             self._start_backends(globus_pythons, model_python)
             self._start_gateway()
