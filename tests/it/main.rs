@@ -16,6 +16,7 @@ mod cli;
 mod coalescing;
 mod compile;
 mod connections;
+mod credentials;
 mod custom_adaptors;
 mod disconnects;
 #[cfg(test)]
