@@ -9,6 +9,8 @@
 )]
 
 mod addresses;
+#[cfg(test)]
+mod backends;
 mod batches;
 mod budgets;
 mod chains;
