@@ -7,8 +7,8 @@ use std::{
 };
 
 use airlock_tests::{
-    GatewayBuilder, RawUpstream, Seen, TestGateway, Upstream, bytes, chat_body, chunks, error, events, feed,
-    json, log_of, logs, sse, stream_error, within,
+    AWS_KEYS, GatewayBuilder, RawUpstream, Seen, TestGateway, Upstream, bytes, chat_body, chunks, error,
+    events, feed, json, log_of, logs, sse, stream_error, verify_aws, within,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -20,22 +20,36 @@ const SECRET: &str = "sk-vendor-4711";
 /// A backend as these tests need it.
 struct Kind {
     adaptor: &'static str,
-    /// The header that carries the key.
-    header: &'static str,
+    /// The header that carries the key; none where requests are signed.
+    header: Option<&'static str>,
     /// The type of its streams.
     stream_type: &'static str,
     golden_cases: usize,
 }
 
-const KINDS: [Kind; 2] = [
-    Kind { adaptor: "anthropic", header: "x-api-key", stream_type: "text/event-stream", golden_cases: 37 },
-    Kind { adaptor: "gemini", header: "x-goog-api-key", stream_type: "text/event-stream", golden_cases: 44 },
+const SSE: &str = "text/event-stream";
+const FRAMES: &str = "application/vnd.amazon.eventstream";
+
+const KINDS: [Kind; 3] = [
+    Kind { adaptor: "anthropic", header: Some("x-api-key"), stream_type: SSE, golden_cases: 37 },
+    Kind { adaptor: "gemini", header: Some("x-goog-api-key"), stream_type: SSE, golden_cases: 44 },
+    Kind { adaptor: "bedrock", header: None, stream_type: FRAMES, golden_cases: 44 },
 ];
 
 impl Kind {
     fn builder(&self, api_url: &str) -> GatewayBuilder {
-        let config = json!({ "api_url": api_url, "api_key_env_name": "VENDOR_KEY" });
-        TestGateway::builder().endpoint("backend-model", self.adaptor, config).env("VENDOR_KEY", SECRET)
+        let config = match self.header {
+            Some(_) => json!({ "api_url": api_url, "api_key_env_name": "VENDOR_KEY" }),
+            None => json!({
+                "api_url": api_url, "aws_region": "us-east-1", "access_key_id_env_name": "AWS_ID",
+                "secret_access_key_env_name": "VENDOR_KEY", "session_token_env_name": "AWS_SESSION",
+            }),
+        };
+        TestGateway::builder()
+            .endpoint("backend-model", self.adaptor, config)
+            .env("VENDOR_KEY", if self.header.is_some() { SECRET } else { AWS_KEYS.1 })
+            .env("AWS_ID", AWS_KEYS.0)
+            .env("AWS_SESSION", AWS_KEYS.2)
     }
 
     /// The golden cases, by name, that need no configuration of their own.
@@ -152,7 +166,10 @@ fn check_seen(kind: &Kind, name: &str, expected: &Value, case: &Value, seen: &[S
     assert_eq!(seen.len(), 1, "{name}");
     assert_eq!(seen[0].json(), *expected, "{name}");
     assert_eq!(seen[0].uri.to_string(), format!("/v1/{}", case["path"].as_str().unwrap()), "{name}");
-    assert_eq!(seen[0].headers[kind.header], SECRET, "{name}");
+    match kind.header {
+        Some(header) => assert_eq!(seen[0].headers[header], SECRET, "{name}"),
+        None => assert_eq!(verify_aws(&seen[0]), Ok(()), "{name}"),
+    }
     assert_eq!(seen[0].headers["content-type"], "application/json", "{name}");
     let others = format!("{:?}", seen[0].headers);
     assert!(!others.contains("Bearer"), "{name}: the caller's own key went out: {others}");

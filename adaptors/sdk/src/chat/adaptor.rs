@@ -61,8 +61,8 @@ pub struct Chat<B>(PhantomData<B>);
 impl<B: Backend> EndpointAdaptor for Chat<B> {
     fn validate(endpoint: &EndpointInfo) -> Result<(), AdaptorError> {
         config::<Common>(endpoint)?;
-        DirectApi::new(endpoint)?;
-        B::new(endpoint).map(drop)
+        B::new(endpoint)?;
+        DirectApi::new(endpoint).map(drop)
     }
 
     fn submit_task(endpoint: EndpointInfo, task: Task) -> Result<Reply, AdaptorError> {
