@@ -9,6 +9,8 @@
 )]
 
 mod addresses;
+#[cfg(test)]
+mod backends;
 mod batches;
 mod budgets;
 mod chains;
@@ -16,6 +18,7 @@ mod cli;
 mod coalescing;
 mod compile;
 mod connections;
+mod credentials;
 mod custom_adaptors;
 mod disconnects;
 #[cfg(test)]

@@ -12,6 +12,7 @@
 )]
 
 mod answer;
+mod aws;
 mod binary;
 mod feed;
 pub mod fuzz;
@@ -29,6 +30,7 @@ mod wait;
 use std::path::PathBuf;
 
 pub use answer::{completion, error, events, stream_error};
+pub use aws::{AWS_KEYS, verify_aws};
 pub use binary::{Airlock, Finished, binary as binary_path};
 pub use feed::{Feed, FeedStream, Gate, feed};
 pub use gateway::{GatewayBuilder, TestGateway, chat_body};

@@ -76,6 +76,13 @@ impl<'a> DirectApi<'a> {
         Ok(())
     }
 
+    /// Sends one more header, unless the configuration has one of that name.
+    pub(crate) fn default_header(&mut self, name: &str, value: &str) {
+        if !self.headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            self.headers.push((name.to_owned(), value.to_owned()));
+        }
+    }
+
     /// Sets a top-level field of the body, after the configuration's `extra_body`.
     pub fn set_field(&mut self, key: &str, value: impl Serialize) -> Result<(), AdaptorError> {
         let json = serde_json::to_string(&value).map_err(|error| {
@@ -109,6 +116,19 @@ impl<'a> DirectApi<'a> {
         self.request_for(task, Some(body))
     }
 
+    /// The request that sends a body of another API to `path` below the base; the path may have a query. The changes
+    /// above apply, and the model's name is left to the caller.
+    pub(crate) fn post(&self, path: &str, body: Vec<u8>) -> Result<UpstreamRequest, AdaptorError> {
+        let body = if self.edits.is_empty() { body } else { self.with_edits(Object::parse(&body))? };
+        Ok(UpstreamRequest {
+            method: "POST".to_owned(),
+            url: self.url.for_path(path),
+            headers: self.headers.clone(),
+            body: Some(body),
+            timeout_ms: Some(self.timeout_ms),
+        })
+    }
+
     fn request_for(&self, task: &Task, body: Option<Vec<u8>>) -> Result<UpstreamRequest, AdaptorError> {
         Ok(UpstreamRequest {
             method: "POST".to_owned(),
@@ -121,12 +141,18 @@ impl<'a> DirectApi<'a> {
 
     /// The body with the backend's model name and all changes, in the order they were asked for.
     fn edited(&self, asked_model: &str, body: &[u8]) -> Result<Vec<u8>, AdaptorError> {
-        let mut object = Object::parse(body).map_err(|error| {
+        self.with_edits(Object::parse(body).map(|mut object| {
+            if asked_model != self.model {
+                object.set("model", &serde_json::Value::from(self.model).to_string());
+            }
+            object
+        }))
+    }
+
+    fn with_edits(&self, object: Result<Object<'_>, serde_json::Error>) -> Result<Vec<u8>, AdaptorError> {
+        let mut object = object.map_err(|error| {
             AdaptorError::bad_request("invalid_json", format!("the body is not a JSON object: {error}"))
         })?;
-        if asked_model != self.model {
-            object.set("model", &serde_json::Value::from(self.model).to_string());
-        }
         for edit in &self.edits {
             match &edit.json {
                 Some(json) => object.set(&edit.key, json),

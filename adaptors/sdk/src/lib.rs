@@ -29,6 +29,7 @@
 //! it is made from. The whole of `wasi:http` is there too, as [`wasi`]; [`outgoing`] makes it one call.
 
 pub mod bindings;
+pub mod chat;
 pub mod config;
 pub mod direct_api;
 mod error;

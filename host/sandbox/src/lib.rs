@@ -28,7 +28,7 @@ pub use call::EventStream;
 pub use callbacks::{CallbackAddress, CallbackSettings, Callbacks, Message, Proof, Undelivered};
 pub use compile::{CacheKey, CacheSettings, CompileLimits, CompilerSettings, ComponentCompiler};
 pub use egress::{
-    AddressPolicy, ConnectSettings, Connector, Credential, Egress, EgressError, EgressLimits, Grant,
+    AddressPolicy, AwsKeys, ConnectSettings, Connector, Credential, Egress, EgressError, EgressLimits, Grant,
     OAuthClient, Origin, Resolve, Resolving, UpstreamBody, UpstreamResponse,
 };
 pub use endpoint::{Answer, Cluster, ClusterModel, Endpoint, EndpointInfo, Job, Jobs, Operation, Task, User};

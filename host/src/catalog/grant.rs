@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use airlock_sandbox::{Credential, Grant, OAuthClient, Origin};
+use airlock_sandbox::{AwsKeys, Credential, Grant, OAuthClient, Origin};
+use http::{HeaderName, header};
 use serde_json::{Map, Value};
 
 use super::BuildInput;
@@ -13,10 +14,18 @@ const TOKEN_URL: &str = "token_url";
 const CLIENT_ID: &str = "client_id_env_name";
 const CLIENT_SECRET: &str = "client_secret_env_name";
 const TOKEN_SCOPE: &str = "token_scope";
+/// A key, and the header that carries it.
 const API_KEY: &str = "api_key_env_name";
+const API_KEY_HEADER: &str = "api_key_header";
+/// The keys of signatures: all but the session's token are needed.
+const AWS_REGION: &str = "aws_region";
+const AWS_SERVICE: &str = "aws_service";
+const ACCESS_KEY_ID: &str = "access_key_id_env_name";
+const SECRET_ACCESS_KEY: &str = "secret_access_key_env_name";
+const SESSION_TOKEN: &str = "session_token_env_name";
 
-/// The origins that `config` names, and the credential: a key, or an OAuth 2 client that gets tokens. It is bound to
-/// the origin of `api_url`, or else of `status_url`. `who` is the endpoint's slug or the cluster's name.
+/// The origins that `config` names, and the credential: a key, an OAuth 2 client that gets tokens, or a key that signs. It
+/// is bound to the origin of `api_url`, or else of `status_url`. `who` is the endpoint's slug or the cluster's name.
 pub(super) fn of_config(
     config: &Map<String, Value>,
     places: &ConfigPlaces,
@@ -24,16 +33,7 @@ pub(super) fn of_config(
     input: &BuildInput<'_>,
 ) -> Result<Grant, Mistake> {
     let reader = Reader { config, places, who, input };
-    let credential = match (reader.api_key()?, reader.client()?) {
-        (Some(_), Some(_)) => {
-            return Err(reader.mistake(
-                API_KEY,
-                "a key and an OAuth 2 client are both named".into(),
-                format!("leave out {API_KEY}, or {CLIENT_ID} and {CLIENT_SECRET}"),
-            ));
-        }
-        (key, client) => key.or(client),
-    };
+    let credential = reader.credential()?;
     let (tenant, policy) = (Arc::clone(&input.tenant), input.policy.clone());
     Ok(Grant::new(tenant, policy, origins(config), credential.into_iter().collect()))
 }
@@ -69,30 +69,76 @@ impl Reader<'_> {
         Origin::parse(self.text("api_url").or_else(|| self.text("status_url"))?).ok()
     }
 
+    /// The one credential that is named.
+    fn credential(&self) -> Result<Option<Credential>, Mistake> {
+        let found = [(API_KEY, self.api_key()?), (CLIENT_ID, self.client()?), (ACCESS_KEY_ID, self.aws()?)];
+        let mut found = found.into_iter().filter_map(|(key, credential)| Some((key, credential?)));
+        let first = found.next();
+        if let (Some((one, _)), Some((other, _))) = (&first, found.next()) {
+            let message =
+                "two credentials are both named: a key, an OAuth 2 client or a key that signs will do";
+            return Err(self.mistake(
+                one,
+                message.into(),
+                format!("leave out {one}, or {other} and its companions"),
+            ));
+        }
+        Ok(first.map(|(_, credential)| credential))
+    }
+
     fn api_key(&self) -> Result<Option<Credential>, Mistake> {
         let Some(secret) = self.secret(API_KEY)? else { return Ok(None) };
-        let credential = self.bound_to().and_then(|origin| Credential::bearer(origin, secret));
-        credential.map(Some).ok_or_else(|| {
-            let variable = self.text(API_KEY).unwrap_or_default();
+        let header = self.key_header()?;
+        let credential = self.bound_to().and_then(|origin| match header {
+            header::AUTHORIZATION => Credential::bearer(origin, secret),
+            header => Credential::header(origin, header, secret),
+        });
+        credential.map(Some).ok_or_else(|| self.unusable(API_KEY))
+    }
+
+    /// The header that carries the key. It is the host's alone, so that `extra_headers` cannot have it.
+    fn key_header(&self) -> Result<HeaderName, Mistake> {
+        let Some(name) = self.text(API_KEY_HEADER) else { return Ok(header::AUTHORIZATION) };
+        let extra = self.config.get("extra_headers").and_then(Value::as_object);
+        if extra.is_some_and(|extra| extra.keys().any(|other| other.eq_ignore_ascii_case(name))) {
+            let message = format!("extra_headers and {API_KEY_HEADER} both name {name:?}");
+            return Err(self.mistake(API_KEY_HEADER, message, "leave it out of extra_headers".into()));
+        }
+        HeaderName::try_from(name).map_err(|_| {
             self.mistake(
-                API_KEY,
-                format!("the key in {variable} cannot be used"),
-                "name the api_url that the key is bound to, and check that the key holds no line break"
-                    .into(),
+                API_KEY_HEADER,
+                format!("{name:?} is not the name of a header"),
+                "correct the name".into(),
             )
         })
     }
 
+    fn unusable(&self, key: &str) -> Mistake {
+        let variable = self.text(key).unwrap_or_default();
+        self.mistake(
+            key,
+            format!("the key in {variable} cannot be used"),
+            "name the api_url that the key is bound to, and check that the key holds no line break".into(),
+        )
+    }
+
+    /// Whether a credential of several parts is there: all of `needed` where one of `keys` is.
+    fn is_whole(&self, what: &str, keys: &[&str], needed: &[&str]) -> Result<bool, Mistake> {
+        let Some(named) = keys.iter().find(|key| self.text(key).is_some()) else { return Ok(false) };
+        match needed.iter().find(|key| self.text(key).is_none()) {
+            None => Ok(true),
+            Some(missing) => Err(self.mistake(
+                named,
+                format!("{what} needs {missing}"),
+                format!("add it: {} belong together", needed.join(", ")),
+            )),
+        }
+    }
+
     fn client(&self) -> Result<Option<Credential>, Mistake> {
         let needed = [TOKEN_URL, CLIENT_ID, CLIENT_SECRET];
-        let Some(named) = needed.into_iter().find(|key| self.text(key).is_some()) else { return Ok(None) };
-        if let Some(missing) = needed.into_iter().find(|key| self.text(key).is_none()) {
-            let message = format!("an OAuth 2 client needs {missing}");
-            return Err(self.mistake(
-                named,
-                message,
-                format!("add it: {} belong together", needed.join(", ")),
-            ));
+        if !self.is_whole("an OAuth 2 client", &needed, &needed)? {
+            return Ok(None);
         }
         let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
         let client = OAuthClient {
@@ -110,6 +156,24 @@ impl Reader<'_> {
             self.mistake(TOKEN_URL, error.to_string(), remedy)
         })?;
         Ok(Some(credential))
+    }
+
+    fn aws(&self) -> Result<Option<Credential>, Mistake> {
+        let needed = [AWS_REGION, AWS_SERVICE, ACCESS_KEY_ID, SECRET_ACCESS_KEY];
+        let secrets = [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN];
+        if !self.is_whole("a key that signs", &secrets, &needed)? {
+            return Ok(None);
+        }
+        let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+        let keys = AwsKeys {
+            region: text(self.text(AWS_REGION)),
+            service: text(self.text(AWS_SERVICE)),
+            access_key_id: text(self.secret(ACCESS_KEY_ID)?),
+            secret_access_key: text(self.secret(SECRET_ACCESS_KEY)?),
+            session_token: self.secret(SESSION_TOKEN)?.map(str::to_owned),
+        };
+        let credential = self.bound_to().and_then(|origin| Credential::aws(origin, keys));
+        credential.map(Some).ok_or_else(|| self.unusable(ACCESS_KEY_ID))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::AdaptorError;
 const KEY: &str = "extra_headers";
 
 /// Credentials: bound to an origin and added by the host, which a configuration must not circumvent.
-const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "cookie"];
+const CREDENTIALS: [&str; 5] = ["authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"];
 
 /// The host frames the request and manages the connection.
 const FRAMING: [&str; 10] = [

@@ -60,6 +60,12 @@ impl ApiUrl {
         self.path.get(..self.base).unwrap_or(&self.path)
     }
 
+    /// The URL of a path below the base, which may have a query of its own. Whoever names the path has checked it.
+    pub(super) fn for_path(&self, path: &str) -> String {
+        let query = if path.contains('?') { self.query.replacen('?', "&", 1) } else { self.query.clone() };
+        format!("{}/{path}{query}", self.base())
+    }
+
     /// The URL of an operation: the configured one where it is of that operation, else the base with
     /// the operation's path. The query stays.
     pub fn for_operation(&self, operation: &str) -> Result<String, AdaptorError> {

@@ -1,4 +1,4 @@
-//! Secrets that the host adds to an adaptor's requests: a fixed header, or a token that it fetches.
+//! Secrets that the host adds to an adaptor's requests: a fixed header, a token that it fetches, or a signature.
 
 use std::{
     fmt,
@@ -12,12 +12,15 @@ use futures_util::{
     FutureExt as _,
     future::{BoxFuture, WeakShared},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Limited};
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::{Egress, EgressError, Grant, Origin, OriginError, OutboundRequest};
+use super::{
+    Egress, EgressError, Grant, Origin, OriginError, OutboundRequest, OutgoingBody,
+    sigv4::{AwsKeys, Signer},
+};
 
 /// Longest answer of a token endpoint.
 const MAX_ANSWER: usize = 64 << 10;
@@ -31,15 +34,14 @@ const DEFAULT_LIFE: Duration = Duration::from_secs(600);
 pub struct Credential {
     /// The origin that it is bound to.
     pub origin: Origin,
-    /// The header that carries it.
-    pub header: HeaderName,
     secret: Secret,
 }
 
 #[derive(Clone)]
 enum Secret {
-    Fixed(HeaderValue),
+    Fixed { header: HeaderName, value: HeaderValue },
     Token(Arc<TokenSource>),
+    Signature(Arc<Signer>),
 }
 
 /// A client of an OAuth 2 server, which gets tokens for itself (RFC 6749, 4.4).
@@ -58,15 +60,34 @@ pub struct OAuthClient {
 impl Credential {
     /// `authorization: Bearer <secret>`. `None` where the secret cannot stand in a header.
     pub fn bearer(origin: Origin, secret: &str) -> Option<Self> {
-        let value = sensitive(&format!("Bearer {secret}"))?;
-        Some(Self { origin, header: header::AUTHORIZATION, secret: Secret::Fixed(value) })
+        Self::header(origin, header::AUTHORIZATION, &format!("Bearer {secret}"))
+    }
+
+    /// A header of any name, with the secret alone. `None` where the secret cannot stand in a header.
+    pub fn header(origin: Origin, header: HeaderName, secret: &str) -> Option<Self> {
+        let value = sensitive(secret)?;
+        Some(Self { origin, secret: Secret::Fixed { header, value } })
     }
 
     /// `authorization: Bearer <token>`, with a token that is fetched when it is needed, kept until it expires, and
     /// fetched once more where the backend answers 401.
     pub fn client_credentials(origin: Origin, client: &OAuthClient) -> Result<Self, OriginError> {
         let source = TokenSource::new(client)?;
-        Ok(Self { origin, header: header::AUTHORIZATION, secret: Secret::Token(Arc::new(source)) })
+        Ok(Self { origin, secret: Secret::Token(Arc::new(source)) })
+    }
+
+    /// A signature of the whole request, in AWS's way. `None` where the keys cannot stand in a header.
+    pub fn aws(origin: Origin, keys: AwsKeys) -> Option<Self> {
+        Some(Self { origin, secret: Secret::Signature(Arc::new(Signer::new(keys)?)) })
+    }
+
+    /// Whether this header is the credential's, in requests and in answers: no adaptor may set or see it.
+    pub(super) fn owns(&self, name: &HeaderName) -> bool {
+        match &self.secret {
+            Secret::Fixed { header, .. } => name == header,
+            Secret::Token(_) => name == header::AUTHORIZATION,
+            Secret::Signature(_) => Signer::owns(name),
+        }
     }
 
     /// Whether another value may be had where a backend refuses this one.
@@ -74,16 +95,20 @@ impl Credential {
         matches!(self.secret, Secret::Token(_))
     }
 
-    /// The header's value, marked sensitive.
-    pub(super) async fn value(
+    /// Adds the credential to a request that is complete otherwise, and gives back the value that shows it.
+    pub(super) async fn add_to(
         &self,
+        request: &mut Request<OutgoingBody>,
         egress: &Egress,
         grant: &Arc<Grant>,
     ) -> Result<HeaderValue, EgressError> {
-        match &self.secret {
-            Secret::Fixed(value) => Ok(value.clone()),
-            Secret::Token(source) => source.token(egress, grant).await,
-        }
+        let (header, value) = match &self.secret {
+            Secret::Fixed { header, value } => (header.clone(), value.clone()),
+            Secret::Token(source) => (header::AUTHORIZATION, source.token(egress, grant).await?),
+            Secret::Signature(signer) => (header::AUTHORIZATION, signer.sign(request).await?),
+        };
+        request.headers_mut().insert(header, value.clone());
+        Ok(value)
     }
 
     /// The backend refused this value.
@@ -96,11 +121,11 @@ impl Credential {
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Credential({} for {})", self.header, self.origin)
+        write!(f, "Credential(for {})", self.origin)
     }
 }
 
-fn sensitive(text: &str) -> Option<HeaderValue> {
+pub(super) fn sensitive(text: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::try_from(text).ok()?;
     value.set_sensitive(true);
     Some(value)
@@ -201,11 +226,8 @@ impl TokenSource {
 
     /// Asks for a token, under the address policy of whoever needs it and with a grant of its own.
     async fn ask(&self, egress: &Egress, grant: &Grant) -> Result<Token, EgressError> {
-        let basic = Credential {
-            origin: self.origin.clone(),
-            header: header::AUTHORIZATION,
-            secret: Secret::Fixed(self.basic.clone()),
-        };
+        let secret = Secret::Fixed { header: header::AUTHORIZATION, value: self.basic.clone() };
+        let basic = Credential { origin: self.origin.clone(), secret };
         let own = grant.instead(vec![self.origin.clone()], vec![basic]);
         let mut headers = HeaderMap::new();
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");

@@ -1,5 +1,5 @@
 //! Everything that leaves the gateway on behalf of an adaptor: who may be contacted (`grant`), with
-//! which secret (`credential`), over which connection (`pool`, `connect`).
+//! which secret (`credential`, `sigv4`), over which connection (`pool`, `connect`).
 //!
 //! There is one [`Egress`] per worker thread, so that a connection is driven by the thread that uses it.
 
@@ -12,6 +12,7 @@ mod headers;
 mod policy;
 mod pool;
 mod resolve;
+mod sigv4;
 
 use std::{
     sync::{Arc, Mutex},
@@ -19,7 +20,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
@@ -33,6 +34,7 @@ pub(crate) use headers::{MAX_FIELDS, is_guests, outgoing_headers, visible_header
 pub use policy::AddressPolicy;
 use pool::{Pools, Sender};
 pub use resolve::{Resolve, Resolving};
+pub use sigv4::AwsKeys;
 
 /// How long outbound calls may take and how large their answers may be.
 #[derive(Debug, Clone)]
@@ -140,18 +142,19 @@ impl Egress {
         let Some(credential) = grant.credential_for(&origin) else {
             return self.exchange(grant, origin, request).await;
         };
-        let value = credential.value(self, grant).await?;
+        if let Some(name) = request.headers().keys().find(|name| credential.owns(name)) {
+            return Err(EgressError::Denied(format!("the header `{name}` is the host's to set")));
+        }
         let spare = credential.is_fetched().then(|| pool::copy(&request)).flatten();
-        request.headers_mut().insert(credential.header.clone(), value.clone());
+        let value = credential.add_to(&mut request, self, grant).await?;
         let response = self.exchange(grant, origin.clone(), request).await?;
         let Some(mut again) = spare.filter(|_| response.status == StatusCode::UNAUTHORIZED) else {
-            return Ok(response);
+            return Ok(response.without(credential));
         };
         drop(response);
         credential.refused(&value);
-        let value = credential.value(self, grant).await?;
-        again.headers_mut().insert(credential.header.clone(), value);
-        self.exchange(grant, origin, again).await
+        credential.add_to(&mut again, self, grant).await?;
+        Ok(self.exchange(grant, origin, again).await?.without(credential))
     }
 
     async fn exchange(
@@ -169,6 +172,18 @@ impl Egress {
             headers: visible_headers(parts.headers),
             body: UpstreamBody::new(incoming, lease, permit, &self.0.limits),
         })
+    }
+}
+
+impl UpstreamResponse {
+    /// The same without the headers that carry the credential: some backends repeat what they were sent.
+    fn without(mut self, credential: &Credential) -> Self {
+        let hidden: Vec<HeaderName> =
+            self.headers.keys().filter(|name| credential.owns(name)).cloned().collect();
+        for name in hidden {
+            self.headers.remove(name);
+        }
+        self
     }
 }
 
