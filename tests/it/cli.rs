@@ -132,7 +132,8 @@ async fn keys_are_made_listed_and_revoked() {
 
     let list = keys(folder.path(), &["list"]).await;
     let fields: Vec<&str> = list.stdout.trim_end().split('\t').collect();
-    assert_eq!((fields.len(), fields[1], fields[3]), (4, "alice", "active"), "{list:?}");
+    assert_eq!((fields.len(), fields[1], fields[3]), (8, "alice", "active"), "{list:?}");
+    assert_eq!(fields[4..], ["default", "user", "inference", "never"]);
     assert!(!list.stdout.contains(secret));
 
     let revoked = keys(folder.path(), &["revoke", fields[0]]).await;
@@ -143,6 +144,57 @@ async fn keys_are_made_listed_and_revoked() {
     let list = keys(folder.path(), &["list"]).await;
     assert_eq!(list.stdout.lines().count(), 2, "{list:?}");
     assert!(list.stdout.contains("revoked "), "{list:?}");
+}
+
+#[tokio::test]
+async fn a_key_is_made_for_a_tenant_a_role_scopes_and_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = async |line: &str| keys(folder.path(), &line.split(' ').collect::<Vec<_>>()).await;
+    for line in [
+        "create k --tenant t --role developer --scope read --scope write --expires-in 30d",
+        "create k --tenant u --role admin --expires-in 45s",
+    ] {
+        assert_eq!(run(line).await.code, 0, "{line}");
+    }
+    let list = run("list").await.stdout;
+    let rows: Vec<Vec<&str>> = list.lines().map(|line| line.split('\t').collect()).collect();
+    let of = |tenant: &str| rows.iter().find(|row| row[4] == tenant).unwrap();
+    assert_eq!(of("t")[3..7], ["active", "t", "developer", "read,write"]);
+    assert_eq!(of("u")[3..7], ["active", "u", "admin", "inference"]);
+    let seconds = |text: &str| text.parse::<i64>().unwrap();
+    assert!((2_592_000..2_592_010).contains(&(seconds(of("t")[7]) - seconds(of("t")[2]))), "{list}");
+
+    for (line, says) in [
+        ("create k --role root", "user, developer, admin, operator"),
+        ("create k --scope all", "inference, read, write"),
+        ("create k --expires-in soon", "30d"),
+    ] {
+        let refused = run(line).await;
+        assert!(refused.code == 2 && refused.stderr.contains(says), "{refused:?}");
+    }
+    let elsewhere = run("revoke k").await;
+    assert!(elsewhere.code == 1 && elsewhere.stderr.contains("in the tenant \"default\""), "{elsewhere:?}");
+    assert_eq!(run("revoke k --tenant t").await.code, 0);
+    assert_eq!(run("revoke k --tenant u").await.code, 0);
+}
+
+/// A password in an address is nobody's business but the server's.
+#[tokio::test]
+async fn the_address_of_a_database_is_never_shown() {
+    let folder = good();
+    let nobody = "postgres://me:s3cret@127.0.0.1:1/airlock?connect=s3cret";
+    let wrong = [nobody, "mysql://me:s3cret@h/d", "s3cret", "postgres://me:s3cret@127.0.0.1:1/airlock"];
+    for url in wrong {
+        let flag = Airlock::run(folder.path(), &["keys", "list", "--database", url]).await;
+        let variable = [("AIRLOCK_DATABASE", url)];
+        let variable = Airlock::run_with(folder.path(), &["keys", "list"], &variable).await;
+        std::fs::write(folder.path().join("db.toml"), format!("database = {url:?}\n")).unwrap();
+        let file = Airlock::run(folder.path(), &["keys", "list", "--config", "db.toml"]).await;
+        for done in [flag, variable, file] {
+            assert!(done.code == 1 && done.stderr.contains("database"), "{done:?}");
+            assert!(!format!("{done:?}").contains("s3cret"), "{done:?}");
+        }
+    }
 }
 
 #[tokio::test]

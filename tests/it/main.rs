@@ -53,6 +53,7 @@ mod routes;
 mod shutdown;
 mod stalls;
 mod start;
+mod store;
 mod streams;
 mod tenants;
 #[cfg(test)]

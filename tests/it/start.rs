@@ -209,7 +209,7 @@ async fn keys_are_stored_as_digests_in_a_private_folder() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let store = Store::open(&data).await.unwrap();
-    let key = store.create_key("one").await.unwrap();
+    let key = store.create_key(&airlock::store::KeyOrder::named("one")).await.unwrap();
     assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
     let secret = key.secret.as_bytes();
     let files: Vec<_> = std::fs::read_dir(&data).unwrap().map(|e| e.unwrap().path()).collect();

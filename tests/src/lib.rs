@@ -13,6 +13,7 @@
 
 mod answer;
 mod binary;
+mod database;
 mod feed;
 pub mod fuzz;
 mod gateway;
@@ -21,6 +22,7 @@ mod hostile;
 mod lab;
 mod ledger;
 mod logs;
+mod postgres;
 mod process;
 mod tls;
 mod upstream;
@@ -30,6 +32,7 @@ use std::path::PathBuf;
 
 pub use answer::{completion, error, events, stream_error};
 pub use binary::{Airlock, Finished, binary as binary_path};
+pub use database::Database;
 pub use feed::{Feed, FeedStream, Gate, feed};
 pub use gateway::{GatewayBuilder, TestGateway, chat_body};
 pub use globus::{FakeGlobus, Work};
@@ -37,6 +40,7 @@ pub use hostile::chat_with;
 pub use lab::{Lab, Names, chat_task, compiler};
 pub use ledger::Recorder;
 pub use logs::{Line, log_of, logs};
+pub use postgres::PostgresServer;
 pub use process::GatewayProcess;
 pub use tls::Authority;
 pub use upstream::{Body, RawUpstream, Seen, Upstream, bytes, chunks, json, refused_address, sse};

@@ -51,6 +51,10 @@ struct SettingsArgs {
     /// Folder of the embedded store [default: airlock-data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// PostgreSQL server in the place of the embedded store, as postgres://…; a password is better kept in
+    /// the variable AIRLOCK_DATABASE
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
@@ -64,7 +68,10 @@ struct SettingsArgs {
 
 impl SettingsArgs {
     fn load(self, env: &Env) -> Result<Settings, Failure> {
+        // Parsed here, as what clap refuses it also shows.
+        let database = self.database.as_deref().map(str::parse).transpose().map_err(Failure::new)?;
         let flags = Overrides {
+            database,
             listen: self.listen,
             data: self.data,
             fixtures: self.fixtures,

@@ -70,7 +70,7 @@ pub(super) async fn start(
     stop: CancellationToken,
 ) -> Result<Running, Failure> {
     let address = listener.local_addr().map_err(Failure::new)?;
-    let store = Store::open(&settings.data).await.map_err(Failure::new)?;
+    let store = Store::open(&settings).await.map_err(Failure::new)?;
     let confine = settings.process.confine;
     let gateway = Gateway::assemble(settings, env, &store, Arc::new(LogLedger)).await;
     let gateway = gateway.map_err(|error| Failure::to_load(error, confine))?;

@@ -2,6 +2,7 @@
 //! plain data. The only room that reads the environment.
 
 mod callbacks;
+mod database;
 mod env;
 mod process;
 mod sections;
@@ -18,6 +19,7 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use database::DatabaseUrl;
 pub use env::Env;
 pub use process::{Confine, ProcessSection};
 pub use sections::{BatchSection, CallbackSection, CompileSection, EgressSection, SandboxSection};
@@ -35,8 +37,10 @@ const NOT_SETTINGS: [&str; 6] = ["config", "log", "bin", "cache", "url", "key"];
 pub struct Settings {
     /// Address to listen on.
     pub listen: SocketAddr,
-    /// Folder of the embedded store. Made where it is missing.
+    /// Folder of the embedded store, and of compiled adaptors. Made where it is missing.
     pub data: PathBuf,
+    /// A PostgreSQL server that holds the store in the place of the folder.
+    pub database: Option<DatabaseUrl>,
     /// Folder of the fixture files.
     pub fixtures: PathBuf,
     /// Folder of the bundled adaptors. Unset: `../adaptors` from the binary.
@@ -78,6 +82,7 @@ impl Default for Settings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
             data: "airlock-data".into(),
+            database: None,
             fixtures: "fixtures".into(),
             adaptors: None,
             workers: 0,
@@ -108,6 +113,9 @@ pub struct Overrides {
     /// `--data`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
+    /// `--database`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseUrl>,
     /// `--fixtures`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fixtures: Option<PathBuf>,

@@ -15,7 +15,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("fixtures", &[]),
     ("gauge",    &[]),
     ("ledger",   &["gauge"]),
-    ("store",    &[]),
+    ("store",    &["config"]),
     ("observe",  &["config"]),
     ("process",  &["config"]),
     ("auth",     &["store"]),
@@ -34,6 +34,9 @@ const ROOMS: &[(&str, &[&str])] = &[
 const EXCEPTIONS: &[(&str, &str)] = &[
     // A key is made and stored in one step, so that it is never kept anywhere else; what a key is, `auth` says.
     ("store", "auth::NewKey"),
+    ("store", "auth::Role"),
+    ("store", "auth::Scope"),
+    ("store", "auth::Scopes"),
     // Bench only, behind the feature `native-path`: the reference endpoint without a sandbox.
     ("catalog", "routing::native"),
 ];

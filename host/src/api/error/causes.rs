@@ -25,6 +25,17 @@ impl From<AuthError> for ApiError {
                 ErrorKind::InvalidKey,
                 "Incorrect API key provided. Check that it is complete and has not been revoked.",
             ),
+            AuthError::Expired => {
+                Self::new(ErrorKind::InvalidKey, "This API key has expired. Ask for a new one.")
+            }
+            AuthError::Scope(scope) => Self::new(
+                ErrorKind::InsufficientScope,
+                format!("This API key was made without the scope `{}`, which this needs.", scope.as_str()),
+            ),
+            AuthError::StoreUnavailable => Self::new(
+                ErrorKind::StoreUnavailable,
+                "It cannot be told at the moment whether this API key is valid. Try again.",
+            ),
         }
     }
 }
@@ -72,7 +83,7 @@ impl From<BatchError> for ApiError {
         let kind = match error {
             BatchError::Route(error) => return error.into(),
             BatchError::Fault(fault) => return fault.into(),
-            BatchError::Store(error) => return Self::hidden(ErrorKind::Internal, error.to_string()),
+            BatchError::Store(error) => return Self::hidden(ErrorKind::StoreUnavailable, error.to_string()),
             BatchError::Unavailable(_) => ErrorKind::BatchUnavailable,
             BatchError::QuotaExceeded(_) => ErrorKind::BatchQuota,
             BatchError::FileInUse(_) | BatchError::NotReady { .. } => ErrorKind::BatchOngoing,

@@ -9,6 +9,7 @@ use http::StatusCode;
 pub enum ErrorKind {
     MissingKey,
     InvalidKey,
+    InsufficientScope,
     InvalidJson,
     InvalidValue,
     MissingParameter,
@@ -48,6 +49,7 @@ pub enum ErrorKind {
     AdaptorTimeout,
     AnswerTimeout,
     Overloaded,
+    StoreUnavailable,
     Internal,
 }
 
@@ -69,9 +71,10 @@ const SERVER: &str = "server_error";
 
 impl ErrorKind {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 42] = [
         Self::MissingKey,
         Self::InvalidKey,
+        Self::InsufficientScope,
         Self::InvalidJson,
         Self::InvalidValue,
         Self::MissingParameter,
@@ -109,6 +112,7 @@ impl ErrorKind {
         Self::AdaptorTimeout,
         Self::AnswerTimeout,
         Self::Overloaded,
+        Self::StoreUnavailable,
         Self::Internal,
     ];
 
@@ -121,7 +125,8 @@ impl ErrorKind {
         use StatusCode as S;
         match self {
             Self::MissingKey => row(S::UNAUTHORIZED, INVALID, "invalid_api_key", "No `Authorization: Bearer` header. Send an API key; `airlock keys create` makes one."),
-            Self::InvalidKey => row(S::UNAUTHORIZED, INVALID, "invalid_api_key", "The key is unknown or revoked."),
+            Self::InvalidKey => row(S::UNAUTHORIZED, INVALID, "invalid_api_key", "The key is unknown, revoked or expired; the message says which of these can be told."),
+            Self::InsufficientScope => row(S::FORBIDDEN, INVALID, "insufficient_scope", "The key was made without the scope that the route needs: `inference` for everything about models."),
             Self::InvalidJson => row(S::BAD_REQUEST, INVALID, "invalid_json", "The body is not one JSON object; the message says where it breaks."),
             Self::InvalidValue => row(S::BAD_REQUEST, INVALID, "invalid_value", "A known field has a wrong type or is out of range; `param` names it."),
             Self::MissingParameter => row(S::BAD_REQUEST, INVALID, "missing_required_parameter", "A field that the operation needs is absent; `param` names it."),
@@ -159,6 +164,7 @@ impl ErrorKind {
             Self::AdaptorTimeout => row(S::GATEWAY_TIMEOUT, SERVER, "adaptor_timeout", "The adaptor did not reply in time (`sandbox.wall_seconds`)."),
             Self::AnswerTimeout => row(S::GATEWAY_TIMEOUT, SERVER, "answer_timeout", "The answer was not complete in time (`max_answer_seconds`)."),
             Self::Overloaded => row(S::SERVICE_UNAVAILABLE, SERVER, "overloaded", "Every sandbox (`sandbox.slots`) or every outbound call (`egress.max_open_calls`) is in use. Try again after `Retry-After`."),
+            Self::StoreUnavailable => row(S::SERVICE_UNAVAILABLE, SERVER, "store_unavailable", "The store cannot be read or written. Keys that are known go on; of others it cannot be told whether they are valid. Try again after `Retry-After`."),
             Self::Internal => row(S::INTERNAL_SERVER_ERROR, SERVER, "internal_error", "A fault of the gateway itself. Please report it with the request id."),
         }
     }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     api::{error::ApiError, extract::RequestId},
+    auth::Scope,
     gateway::Worker,
     jobs::Report,
     routing::{VisibleCluster, public_status, visible_clusters},
@@ -21,7 +22,7 @@ pub(super) async fn list_endpoints(
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
     let gateway = worker.gateway();
-    let caller = gateway.keys().authenticate(&headers)?;
+    let caller = gateway.keys().authenticate_for(Scope::Inference, &headers)?;
     let clusters = visible_clusters(gateway.catalog(), &caller);
     let clusters: Map<String, Value> =
         clusters.into_iter().map(|(name, cluster)| (name.clone(), listed(&name, &cluster))).collect();
@@ -43,7 +44,7 @@ pub(super) async fn jobs(
     headers: HeaderMap,
 ) -> Result<Json<Report>, ApiError> {
     let gateway = worker.gateway();
-    let caller = gateway.keys().authenticate(&headers)?;
+    let caller = gateway.keys().authenticate_for(Scope::Inference, &headers)?;
     let report = gateway.jobs().report(gateway.catalog(), worker.egress(), &id, &cluster, &caller).await;
     report.map(Json).map_err(|error| {
         let error = ApiError::from(error);
