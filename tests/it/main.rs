@@ -9,6 +9,7 @@
 )]
 
 mod addresses;
+mod backups;
 mod batches;
 mod budgets;
 mod chains;
@@ -16,6 +17,7 @@ mod cli;
 mod coalescing;
 mod compile;
 mod connections;
+mod crash_safety;
 mod custom_adaptors;
 mod disconnects;
 #[cfg(test)]
@@ -37,6 +39,7 @@ mod hostile_resources;
 mod hostile_upstreams;
 mod http2;
 mod inspect;
+mod keys;
 mod lanes;
 mod leaks;
 mod loader;
@@ -45,6 +48,7 @@ mod metrics;
 mod middlewares;
 mod oauth;
 mod openai_models;
+mod outages;
 mod panics;
 mod process;
 mod replies;

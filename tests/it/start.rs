@@ -5,7 +5,6 @@ use std::path::Path;
 use airlock::store::{Store, StoreError};
 use airlock_tests::{GatewayBuilder, TestGateway, binary_path, guest, target_dir, within};
 use serde_json::{Value, json};
-use sqlx::Connection as _;
 
 async fn refused(builder: GatewayBuilder) -> String {
     match builder.try_start().await {
@@ -168,26 +167,6 @@ async fn an_unreadable_certificate_file_is_named() {
         let text = refused(builder).await;
         assert!(text.contains(&name), "{text}");
     }
-}
-
-#[tokio::test]
-async fn a_store_of_a_newer_version_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    Store::open(folder.path()).await.unwrap().close().await;
-    let file = folder.path().join("airlock.sqlite3");
-    let mut connection =
-        sqlx::SqliteConnection::connect(&format!("sqlite:{}", file.display())).await.unwrap();
-    sqlx::query(
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-         VALUES (9999, 'later', 1, x'00', 0)",
-    )
-    .execute(&mut connection)
-    .await
-    .unwrap();
-    connection.close().await.unwrap();
-    let error = Store::open(folder.path()).await.map(drop).unwrap_err();
-    assert!(matches!(error, StoreError::Newer { version: 9999, .. }), "{error}");
-    assert!(error.to_string().contains("newer version of airlock"), "{error}");
 }
 
 #[tokio::test]

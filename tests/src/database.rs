@@ -6,7 +6,7 @@ use airlock::{
 };
 use tempfile::TempDir;
 
-use super::postgres::fresh_database;
+use super::postgres::{PostgresServer, fresh_database};
 
 /// Where a test has its store.
 pub struct Database {
@@ -23,8 +23,17 @@ impl Database {
 
     /// A database on the server of this process. `None`: there is no PostgreSQL here, and that was said.
     pub async fn postgres() -> Option<Self> {
-        let url = fresh_database().await?.parse().unwrap();
-        Some(Self { place: Place::Server(url), _folder: None })
+        fresh_database().await.as_deref().map(Self::at)
+    }
+
+    /// A database on a server of the test's own.
+    pub async fn on(server: &PostgresServer) -> Self {
+        Self::at(&server.fresh().await)
+    }
+
+    /// A database with this address.
+    pub fn at(url: &str) -> Self {
+        Self { place: Place::Server(url.parse().unwrap()), _folder: None }
     }
 
     /// Where it is.

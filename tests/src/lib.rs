@@ -13,6 +13,7 @@
 
 mod answer;
 mod binary;
+pub mod crash;
 mod database;
 mod feed;
 pub mod fuzz;
@@ -22,7 +23,7 @@ mod hostile;
 mod lab;
 mod ledger;
 mod logs;
-mod postgres;
+pub mod postgres;
 mod process;
 mod tls;
 mod upstream;

@@ -17,6 +17,8 @@ use tempfile::TempDir;
 
 /// Where distributions put the programs, beside `PATH`.
 const FOLDERS: &str = "/usr/lib/postgresql";
+/// The name of its socket, which belongs to the port that it would have.
+pub const SOCKET: &str = ".s.PGSQL.5432";
 /// What the server says when it can be reached.
 const READY: &str = "database system is ready to accept connections";
 /// PostgreSQL does not run as root; this account is on every system.
@@ -80,7 +82,16 @@ impl PostgresServer {
         let folder = self.folder.path().display().to_string();
         let mut command = self.command("sh");
         command.args(["-c", GUARD, &folder]).arg(self.programs.join("postgres"));
-        command.args(["-D", &format!("{folder}/data"), "-k", &folder, "-c", "listen_addresses="]);
+        command.args([
+            "-D",
+            &format!("{folder}/data"),
+            "-k",
+            &folder,
+            "-c",
+            "listen_addresses=",
+            "-p",
+            "5432",
+        ]);
         command.args(["-c", "max_connections=300", "-c", "shared_buffers=16MB"]);
         if !self.durable {
             command.args(["-c", "fsync=off"]);
@@ -121,9 +132,19 @@ impl PostgresServer {
     pub async fn fresh(&self) -> String {
         let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let mut connection = PgConnection::connect(&self.url("postgres")).await.unwrap();
-        connection.execute(format!("CREATE DATABASE {name}").as_str()).await.unwrap();
+        // Where it can, with an order of letters that is not that of their bytes, as most servers have it.
+        let create = format!("CREATE DATABASE {name}");
+        let ordered = format!("{create} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'");
+        if connection.execute(ordered.as_str()).await.is_err() {
+            connection.execute(create.as_str()).await.unwrap();
+        }
         connection.close().await.unwrap();
         self.url(&name)
+    }
+
+    /// Its only door.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join(SOCKET)
     }
 
     fn url(&self, name: &str) -> String {

@@ -2,13 +2,12 @@
 
 use std::{
     io::IsTerminal as _,
-    path::PathBuf,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, SettingsArgs, print, say};
+use super::{Failure, print, say, store::StoreArgs};
 use crate::{
     auth::{Role, Scope},
     config::Env,
@@ -60,32 +59,6 @@ struct CreateArgs {
     expires_in: Option<u32>,
     #[command(flatten)]
     store: StoreArgs,
-}
-
-#[derive(Args)]
-pub(super) struct StoreArgs {
-    /// The settings file [default: AIRLOCK_CONFIG, else airlock.toml where there is one]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Folder of the embedded store [default: airlock-data]
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// PostgreSQL server in the place of the embedded store, as postgres://…
-    #[arg(long, value_name = "URL")]
-    database: Option<String>,
-}
-
-impl StoreArgs {
-    /// The store that `serve` with the same settings uses.
-    async fn open(self, env: &Env) -> Result<Store, Failure> {
-        let args = SettingsArgs {
-            config: self.config,
-            data: self.data,
-            database: self.database,
-            ..SettingsArgs::default()
-        };
-        Store::open(&args.load(env)?).await.map_err(Failure::new)
-    }
 }
 
 /// Longest name of a key, in bytes.

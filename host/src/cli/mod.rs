@@ -2,11 +2,13 @@
 //! read to standard error.
 
 mod adaptor;
+mod backup;
 mod check;
 mod compile;
 mod demo;
 mod keys;
 mod serve;
+mod store;
 
 use std::{fmt::Display, net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -32,6 +34,10 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Make, list and revoke API keys.
     Keys(keys::KeysArgs),
+    /// Write what the embedded store holds to one file, also while a gateway serves from it.
+    Backup(backup::BackupArgs),
+    /// Put a backup into a data folder that holds no store.
+    Restore(backup::BackupArgs),
     /// Look at components.
     Adaptor(adaptor::AdaptorArgs),
     /// Compile the component on standard input; what the gateway runs as a child of its own.
@@ -120,6 +126,8 @@ pub fn main() -> ExitCode {
             Command::Check(args) => check::run(args, &env).await,
             Command::Demo(args) => demo::run(args, &env).await,
             Command::Keys(args) => keys::run(args, &env).await,
+            Command::Backup(args) => backup::backup(args, &env).await,
+            Command::Restore(args) => backup::restore(args, &env).await,
             Command::Adaptor(args) => adaptor::run(args),
             Command::Compile(args) => compile::run(&args),
         }

@@ -2,6 +2,7 @@
 //! serve requests keep snapshots.
 
 mod audit;
+mod backup;
 mod batches;
 mod blobs;
 mod cache_key;
@@ -19,6 +20,7 @@ use std::{
 use sqlx::AnyPool;
 
 pub use audit::{AuditEntry, NewAudit};
+pub use backup::{backup, restore};
 pub use batches::{Batch, BatchStatus, NewBatch, Reservation};
 pub use cache_key::{cache_key, existing_cache_key};
 pub use documents::{Change, Document, Expect};
@@ -55,6 +57,14 @@ pub enum StoreError {
         place: String,
         /// The schema's number.
         version: i64,
+    },
+    /// A backup that cannot be made or used.
+    #[error("the backup {path} cannot be used: {why}")]
+    Backup {
+        /// Its path.
+        path: String,
+        /// What is wrong with it.
+        why: String,
     },
     /// The file is no longer where it was opened.
     #[error("{0} was moved, removed or replaced while it was open; put it back, or restart airlock")]

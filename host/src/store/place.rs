@@ -148,8 +148,13 @@ async fn migrate(migrator: &Migrator, pool: &AnyPool) -> Result<(), Migration> {
     }
 }
 
+/// The newest schema of a file that this version reads.
+pub(super) fn newest_schema() -> i64 {
+    SQLITE.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
 /// Held until it is dropped. Waited for on a thread of its own, as whoever holds it may need this one.
-async fn lock(folder: PathBuf) -> std::io::Result<File> {
+pub(super) async fn lock(folder: PathBuf) -> std::io::Result<File> {
     let locking = tokio::task::spawn_blocking(move || {
         let folder = File::open(folder)?;
         folder.lock()?;
