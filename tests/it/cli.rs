@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use airlock_tests::{Airlock, TestGateway, target_dir, until};
+use airlock_tests::{Airlock, Database, TestGateway, target_dir, until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -228,6 +228,29 @@ async fn serve_says_where_answers_and_ends_with_the_signal() {
     }
 }
 
+/// Confined, as all that runs the binary here.
+#[tokio::test]
+async fn serve_and_keys_use_the_same_server() {
+    let Some(database) = Database::postgres().await else { return };
+    let folder = good();
+    let env = [("AIRLOCK_DATABASE", database.url().unwrap().secret())];
+    let made = Airlock::run_with(folder.path(), &["keys", "create", "k"], &env).await;
+    assert_eq!(made.code, 0, "{made:?}");
+    let arguments = with_adaptors(&["serve", "--data", "d", "--listen", "127.0.0.1:0"]);
+    let serving = &mut Airlock::start(folder.path(), &arguments, &env);
+    let url = serving.line().await.strip_prefix("url=").unwrap().to_owned();
+    assert_eq!(serving.line().await, "ready");
+    let models = async |key: &str| {
+        let request = reqwest::Client::new().get(format!("{url}/models")).bearer_auth(key);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(models(made.stdout.trim()).await, 200);
+    let revoked = Airlock::run_with(folder.path(), &["keys", "revoke", "k"], &env).await;
+    assert_eq!(revoked.code, 0, "{revoked:?}");
+    until(async || models(made.stdout.trim()).await == 401).await;
+    assert!(!folder.path().join("d/airlock.sqlite3").exists());
+}
+
 #[tokio::test]
 async fn a_port_in_use_is_told_with_a_remedy() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -246,7 +269,9 @@ async fn a_port_in_use_is_told_with_a_remedy() {
 async fn the_demo_works_as_it_says() {
     let folder = tempfile::tempdir().unwrap();
     let arguments = with_adaptors(&["demo", "--data", "demo", "--listen", "127.0.0.1:0", "--pace", "0"]);
-    let mut demo = Airlock::start(folder.path(), &arguments, &[]);
+    // All of it is in its folder, whatever else is set.
+    let elsewhere = [("AIRLOCK_DATABASE", "postgres://nobody@127.0.0.1:1/none")];
+    let mut demo = Airlock::start(folder.path(), &arguments, &elsewhere);
     let url = demo.line().await.strip_prefix("url=").unwrap().to_owned();
     let key = demo.line().await.strip_prefix("key=").unwrap().to_owned();
     assert_eq!(demo.line().await, "ready");

@@ -60,6 +60,9 @@ async fn a_postgres_server_that_stops_and_comes_back() {
         until(async || status(&gateway, UNKNOWN).await == 401).await;
     }
     is_whole_again(&gateway, &database.open().await).await;
+    server.stop();
+    let batches = gateway.request("GET", "/resource_server/v1/batches").send();
+    error(within(batches).await.unwrap(), 503, "store_unavailable").await;
 }
 
 #[tokio::test]

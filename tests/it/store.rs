@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use airlock::store::{Change, Expect, KeyOrder, NewAudit, Store, StoreError};
+use airlock::store::{Change, Expect, KeyOrder, NewAudit, NewBatch, Place, Reservation, Store, StoreError};
 use airlock_tests::{Database, on_both_databases, within};
 
 on_both_databases!(
@@ -15,6 +15,7 @@ on_both_databases!(
     every_write_is_seen_by_others_and_nothing_else_is,
     names_of_active_keys_are_a_tenants_own,
     many_starts_at_once_make_one_schema,
+    many_reservations_at_once_keep_to_the_limit,
 );
 
 fn put(name: &str, body: &str, expect: Expect) -> Change {
@@ -239,12 +240,45 @@ async fn names_of_active_keys_are_a_tenants_own(database: Database) {
 }
 
 async fn many_starts_at_once_make_one_schema(database: Database) {
-    let starts = (0..6).map(|_| {
-        let place = database.place().clone();
-        tokio::spawn(async move { Store::open(place).await.map_err(|error| error.to_string()) })
-    });
-    for start in starts.collect::<Vec<_>>() {
-        let store = within(start).await.unwrap().unwrap();
-        assert!(store.documents(None, None).await.unwrap().is_empty());
+    // A server has one fresh database, a folder room for many.
+    let places: Vec<Place> = match database.place() {
+        Place::Folder(folder) => (0..20).map(|n| Place::Folder(folder.join(n.to_string()))).collect(),
+        server @ Place::Server(_) => vec![server.clone()],
+    };
+    for place in places {
+        let starts = (0..6).map(|_| {
+            let place = place.clone();
+            tokio::spawn(async move { Store::open(place).await.map_err(|error| error.to_string()) })
+        });
+        for start in starts.collect::<Vec<_>>() {
+            let store = within(start).await.unwrap().unwrap();
+            assert!(store.documents(None, None).await.unwrap().is_empty());
+        }
+    }
+}
+
+async fn many_reservations_at_once_keep_to_the_limit(database: Database) {
+    let (one, other) = (database.open().await, database.open().await);
+    for owner in 0..20 {
+        let reserving = (0..8).map(|n| {
+            let store = if n % 2 == 0 { one.clone() } else { other.clone() };
+            let text = |name: &str| format!("{name}-{owner}-{n}");
+            let batch = NewBatch {
+                id: text("id"),
+                owner: owner.to_string(),
+                endpoint: "c-api-m".into(),
+                cluster: "c".into(),
+                framework: "api".into(),
+                model: "m".into(),
+                input_file: text("file"),
+                output_folder_path: None,
+            };
+            tokio::spawn(async move { store.reserve_batch(&batch, 2).await.unwrap() })
+        });
+        let mut made = 0;
+        for reserving in reserving.collect::<Vec<_>>() {
+            made += usize::from(within(reserving).await.unwrap() == Reservation::Made);
+        }
+        assert_eq!(made, 2, "of owner {owner}");
     }
 }
