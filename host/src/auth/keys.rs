@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::{AuthError, Caller, Scope, bearer};
-use crate::store::{ApiKey, ChangeWatch, Store, StoreError};
+use crate::store::{ApiKey, ChangeWatch, Store, StoreError, now};
 
 /// How often the store is asked for changed keys.
 const RELOAD: Duration = Duration::from_millis(250);
@@ -121,10 +121,4 @@ fn caller(key: ApiKey) -> Caller {
         groups: Arc::default(),
         domain: None,
     }
-}
-
-/// Unix seconds.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

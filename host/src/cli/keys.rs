@@ -1,9 +1,6 @@
 //! `airlock keys create|list|revoke`
 
-use std::{
-    io::IsTerminal as _,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::io::IsTerminal as _;
 
 use clap::{Args, Subcommand};
 
@@ -11,7 +8,7 @@ use super::{Failure, print, say, store::StoreArgs};
 use crate::{
     auth::{Role, Scope},
     config::Env,
-    store::{ApiKey, COMMAND_LINE, DEFAULT_TENANT, KeyOrder, Store},
+    store::{ApiKey, COMMAND_LINE, DEFAULT_TENANT, KeyOrder, Store, now},
 };
 
 #[derive(Args)]
@@ -92,7 +89,7 @@ async fn create(args: CreateArgs, env: &Env) -> Result<(), Failure> {
         tenant: args.tenant,
         role: args.role,
         scopes: if args.scopes.is_empty() { basic.scopes } else { args.scopes.into_iter().collect() },
-        expires_at: args.expires_in.map(from_now),
+        expires_at: args.expires_in.map(|seconds| now() + i64::from(seconds)),
         ..basic
     };
     let store = args.store.open(env).await?;
@@ -123,7 +120,7 @@ async fn list(store: Store) -> Result<(), Failure> {
 fn state(key: &ApiKey) -> String {
     match (key.revoked_at, key.expires_at) {
         (Some(at), _) => format!("revoked {at}"),
-        (None, Some(end)) if end <= from_now(0) => "expired".to_owned(),
+        (None, Some(end)) if end <= now() => "expired".to_owned(),
         (None, _) => "active".to_owned(),
     }
 }
@@ -146,12 +143,6 @@ fn seconds(text: &str) -> Result<u32, String> {
         text.strip_suffix(unit)?.parse::<u32>().ok()?.checked_mul(seconds).filter(|n| *n > 0)
     };
     read().ok_or_else(|| "it is a number with its unit, such as 30d, 12h, 90m or 45s".to_owned())
-}
-
-/// The time in so many seconds, in Unix seconds.
-fn from_now(seconds: u32) -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX).saturating_add(seconds.into())
 }
 
 #[cfg(test)]

@@ -142,8 +142,8 @@ impl Store {
     }
 }
 
-/// Unix seconds.
-fn now() -> i64 {
+/// The time, as the store counts it: Unix seconds.
+pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -34,6 +34,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 const EXCEPTIONS: &[(&str, &str)] = &[
     // A key is made and stored in one step, so that it is never kept anywhere else; what a key is, `auth` says.
     ("store", "auth::NewKey"),
+    // What a key may do is stored with it, in words that `auth` knows.
     ("store", "auth::Role"),
     ("store", "auth::Scope"),
     ("store", "auth::Scopes"),
