@@ -109,6 +109,13 @@ async fn a_backup_is_made_while_the_gateway_serves_and_restored() {
     let over = run("restore copy --data data").await;
     assert!(over.code == 1 && over.stderr.contains("move the store's files"), "{over:?}");
 
+    // The log of another store would be taken for this one's.
+    std::fs::create_dir(folder.join("other")).unwrap();
+    std::fs::write(folder.join("other/airlock.sqlite3-wal"), "x").unwrap();
+    let beside = run("restore copy --data other").await;
+    assert!(beside.code == 1 && beside.stderr.contains("it holds airlock.sqlite3-wal"), "{beside:?}");
+    std::fs::remove_file(folder.join("other/airlock.sqlite3-wal")).unwrap();
+
     let done = run("restore copy --data other").await;
     assert_eq!((done.code, done.stdout.as_str()), (0, ""), "{done:?}");
     let restored = Store::open(&folder.join("other")).await.unwrap();

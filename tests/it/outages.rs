@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use airlock::store::{KeyOrder, Store};
-use airlock_tests::{Database, PostgresServer, TestGateway, error, guest, postgres::SOCKET, until, within};
+use airlock_tests::{
+    Database, PostgresServer, TestGateway, error, guest, postgres::SOCKET, refused_address, until, within,
+};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
@@ -83,12 +85,12 @@ async fn a_file_that_is_moved_away_and_put_back() {
 }
 
 #[tokio::test]
-async fn a_gateway_does_not_start_without_its_server() {
-    let Some(server) = PostgresServer::start() else { return };
-    let database = Database::on(&server).await;
-    server.stop();
+async fn a_server_that_nobody_is_at_is_told_at_start() {
+    let address = refused_address();
+    let database = Database::at(&format!("postgres://me:s3cret@{address}/airlock"));
     let error = Store::open(database.place().clone()).await.map(drop).unwrap_err().to_string();
-    assert!(error.contains("the database postgres://") && error.contains("cannot be used"), "{error}");
+    assert!(error.contains(&format!("the database postgres://{address}/airlock cannot be used")), "{error}");
+    assert!(error.contains("refused") && !error.contains("s3cret"), "{error}");
 }
 
 /// A way to a server that can fall silent: connections stay open, and nothing comes any more.

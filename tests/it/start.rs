@@ -183,6 +183,16 @@ async fn a_data_folder_that_cannot_be_used_is_named() {
 }
 
 #[tokio::test]
+async fn a_data_folder_may_have_any_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a b", "100%", "a%20b", "who?", "#1", "é", "a:b@c", ".."] {
+        let data = folder.path().join("in").join(name);
+        Store::open(&data).await.unwrap().close().await;
+        assert!(data.join("airlock.sqlite3").is_file(), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn keys_are_stored_as_digests_in_a_private_folder() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use sqlx::{
-    AnyPool, Executor as _,
+    AnyConnection, AnyPool, Connection as _, Executor as _,
     any::{AnyConnectOptions, AnyPoolOptions},
     migrate::{MigrateError, Migrator},
 };
@@ -114,12 +114,23 @@ pub(super) async fn open_folder(folder: &Path) -> Result<(AnyPool, OpenFile), St
 pub(super) async fn open_server(server: &DatabaseUrl) -> Result<AnyPool, StoreError> {
     let refuse = |why: String| StoreError::Server { server: server.to_string(), why };
     let url = Url::parse(server.secret()).map_err(|_| refuse("its address is no URL".into()))?;
+    try_server(&url).await.map_err(&refuse)?;
     let pool = connect(url, POSTGRES_SESSION).await.map_err(|e| refuse(e.to_string()))?;
     migrate(&POSTGRES, &pool).await.map_err(|error| match error {
         Migration::Newer(version) => StoreError::Newer { place: server.to_string(), version },
         Migration::Failed(why) => refuse(why),
     })?;
     Ok(pool)
+}
+
+/// Connects once, as a pool tries again until its time is over and does not say why.
+async fn try_server(url: &Url) -> Result<(), String> {
+    sqlx::any::install_default_drivers();
+    let connecting = async { AnyConnection::connect(url.as_str()).await?.close().await };
+    match tokio::time::timeout(ACQUIRE, connecting).await {
+        Ok(done) => done.map_err(|e| e.to_string()),
+        Err(_) => Err(format!("no answer within {} seconds", ACQUIRE.as_secs())),
+    }
 }
 
 async fn connect(url: Url, session: &'static str) -> Result<AnyPool, sqlx::Error> {
