@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -14,17 +14,17 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     auth::Keys,
     batch::Batches,
-    catalog::{self, BuildInput, Catalog},
+    catalog::{Catalog, Uploads},
     config::{ConfigError, Env, Settings},
-    fixtures::{Fixtures, Mistakes},
+    fixtures::{Fixtures, Mistakes, bundled_adaptors},
     gauge::Gauge,
     jobs::JobBoard,
     ledger::Ledger,
     store::{self, Store, StoreError},
+    tenants::{
+        DEFAULT_TENANT, Follower, MasterKeys, Nothing, OpenError, SecretError, Secrets, Tenants, Workshop,
+    },
 };
-
-/// The tenant that owns what fixtures load.
-const DEFAULT_TENANT: &str = "default";
 
 /// Why the gateway cannot start, or what `airlock check` found.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,9 @@ pub enum StartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A master key that is none.
+    #[error(transparent)]
+    MasterKey(#[from] SecretError),
     /// A notice for a cluster that the fixtures do not have.
     #[error("maintenance.{0}: there is no cluster of this name; correct or remove the setting")]
     Maintenance(String),
@@ -49,10 +52,23 @@ pub enum StartError {
     Egress(String),
 }
 
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Fixtures(mistakes) => Self::Fixtures(mistakes),
+            OpenError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 /// A gateway that can serve. Several may live in one process.
 pub struct Gateway {
     settings: Settings,
-    catalog: Arc<Catalog>,
+    tenants: Tenants,
+    /// Until it is started.
+    follower: Mutex<Option<Follower>>,
+    master: MasterKeys,
+    store: Store,
     keys: Keys,
     ledger: Arc<dyn Ledger>,
     jobs: JobBoard,
@@ -65,41 +81,44 @@ pub struct Gateway {
     draining: AtomicBool,
 }
 
-/// The parts that do not need a store: enough to check settings and fixtures.
-pub struct Checked {
-    /// What requests would be routed by.
-    pub catalog: Catalog,
-    sandbox: Sandbox,
-    connector: Connector,
-}
-
-/// Loads fixtures and adaptors and checks all that can be checked without serving.
+/// Loads fixtures and adaptors and checks all that can be checked without serving, and without a store.
 pub async fn check(
     settings: &Settings,
     env: &Env,
     cache_key: Option<CacheKey>,
-) -> Result<Checked, StartError> {
+) -> Result<Catalog, StartError> {
+    let (sandbox, connector) = engine(settings, env, cache_key)?;
+    let egress = Egress::new(connector, settings.egress_limits());
+    let workshop = Workshop::open(settings, env, MasterKeys::default(), sandbox, egress)?;
     let fixtures = Fixtures::load_dir(&settings.fixtures)?;
+    let tenant = Tenant::new(DEFAULT_TENANT, TenantLimits::default());
+    let catalog = workshop.build(&tenant, &fixtures, &Uploads::new(), &Secrets::new(), &Nothing).await?;
+    check_maintenance(settings, &catalog)?;
+    Ok(catalog)
+}
+
+fn engine(
+    settings: &Settings,
+    env: &Env,
+    cache_key: Option<CacheKey>,
+) -> Result<(Sandbox, Connector), StartError> {
     let callbacks = settings.callback_settings(env)?;
     let sandbox =
         Sandbox::new(&settings.sandbox_settings(cache_key, callbacks)).map_err(StartError::Sandbox)?;
     let connector = Connector::new(&settings.connect_settings()).map_err(StartError::Egress)?;
-    let input = BuildInput {
-        fixtures: &fixtures,
-        sandbox: &sandbox,
-        egress: &Egress::new(connector.clone(), settings.egress_limits()),
-        env,
-        adaptors_dir: settings.adaptors_dir(),
-        budgets: settings.budgets(),
-        tenant: Tenant::new(DEFAULT_TENANT, TenantLimits::default()),
-        policy: settings.address_policy(),
-        maintenance: &settings.maintenance,
-    };
-    let catalog = catalog::build(input).await?;
-    if let Some(unknown) = settings.maintenance.keys().find(|name| catalog.cluster(name).is_none()) {
-        return Err(StartError::Maintenance(unknown.clone()));
-    }
-    Ok(Checked { catalog, sandbox, connector })
+    Ok((sandbox, connector))
+}
+
+/// The keys that tenants' secrets are encrypted with: of the environment, or of a file.
+fn master_keys(settings: &Settings, env: &Env) -> Result<MasterKeys, StartError> {
+    let text = settings.master_keys(env)?;
+    Ok(MasterKeys::parse(&text.unwrap_or_default())?)
+}
+
+/// Every notice is for a cluster that there is.
+fn check_maintenance(settings: &Settings, catalog: &Catalog) -> Result<(), StartError> {
+    let unknown = settings.maintenance.keys().find(|name| catalog.cluster(name).is_none());
+    unknown.map_or(Ok(()), |name| Err(StartError::Maintenance(name.clone())))
 }
 
 impl Gateway {
@@ -110,13 +129,21 @@ impl Gateway {
         store: &Store,
         ledger: Arc<dyn Ledger>,
     ) -> Result<Arc<Self>, StartError> {
-        let Checked { catalog, sandbox, connector } =
-            check(&settings, env, Some(CacheKey(store::cache_key(&settings.data)?))).await?;
+        let cache_key = CacheKey(store::cache_key(&settings.data)?);
+        let (sandbox, connector) = engine(&settings, env, Some(cache_key))?;
+        let egress = Egress::new(connector.clone(), settings.egress_limits());
+        let master = master_keys(&settings, env)?;
+        let workshop = Workshop::open(&settings, env, master.clone(), sandbox.clone(), egress)?;
+        let (tenants, follower) = Tenants::open(workshop, store.clone()).await?;
+        check_maintenance(&settings, &tenants.catalog(DEFAULT_TENANT))?;
         let keys = Keys::load(store).await?;
         let batches = Batches::open(store.clone(), settings.batch.max_active_per_user).await?;
         Ok(Arc::new(Self {
             settings,
-            catalog: Arc::new(catalog),
+            tenants,
+            follower: Mutex::new(Some(follower)),
+            master,
+            store: store.clone(),
             keys,
             ledger,
             jobs: JobBoard::default(),
@@ -135,9 +162,29 @@ impl Gateway {
         &self.settings
     }
 
-    /// What requests are routed by.
-    pub fn catalog(&self) -> &Catalog {
-        &self.catalog
+    /// What requests of a tenant are routed by.
+    pub fn catalog(&self, tenant: &str) -> Arc<Catalog> {
+        self.tenants.catalog(tenant)
+    }
+
+    /// All tenants.
+    pub fn tenants(&self) -> &Tenants {
+        &self.tenants
+    }
+
+    /// What tenants' secrets are encrypted with.
+    pub fn master_keys(&self) -> &MasterKeys {
+        &self.master
+    }
+
+    /// What outlives the process. No request for a model waits for it.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Whether an adaptor of this name ships with the gateway.
+    pub fn is_bundled(&self, name: &str) -> bool {
+        bundled_adaptors().any(|bundled| bundled == name)
     }
 
     /// The active keys.
@@ -160,13 +207,17 @@ impl Gateway {
         &self.batches
     }
 
-    /// What the gateway does beside serving requests, until `stop`: it follows keys and batches.
+    /// What the gateway does beside serving requests, until `stop`: it follows keys, tenants and batches.
     pub fn start_following(&self, store: Store, stop: &CancellationToken) {
         tokio::spawn(self.keys.clone().follow(store, stop.clone()));
+        let follower = self.follower.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(follower) = follower {
+            tokio::spawn(follower.run(stop.clone()));
+        }
         // A way out of its own, as connections belong to the thread that opened them.
         let egress = Egress::new(self.connector.clone(), self.settings.egress_limits());
         let period = Duration::from_secs(self.settings.batch.poll_seconds);
-        tokio::spawn(self.batches.clone().follow(Arc::clone(&self.catalog), egress, period, stop.clone()));
+        tokio::spawn(self.batches.clone().follow(self.tenants.clone(), egress, period, stop.clone()));
     }
 
     /// Calls to backends that are open at this moment.

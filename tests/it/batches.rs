@@ -6,9 +6,22 @@ use std::{
 };
 
 use airlock_tests::{
-    GatewayBuilder, TestGateway, Upstream, eventually, guest, json, refused_address, until, within,
+    Database, GatewayBuilder, TestGateway, Upstream, eventually, guest, json, on_both_databases,
+    refused_address, until, within,
 };
 use serde_json::{Value, json};
+
+on_both_databases!(
+    a_batch_goes_from_submit_to_result,
+    a_result_that_is_read_once_only_is_kept,
+    failures_are_told_and_passing_ones_are_waited_out,
+    a_caller_has_two_active_batches_and_one_for_each_file,
+    a_batch_is_its_owners_alone,
+    wrong_orders_are_refused_and_start_nothing,
+    a_batch_that_is_not_accepted_takes_no_place,
+    a_restart_goes_on_with_active_batches_and_fails_those_half_started,
+    a_client_that_leaves_while_it_submits_finds_its_batch_in_the_list,
+);
 
 const SUBMIT: &str = "/resource_server/c/api/v1/batches";
 const LIST: &str = "/resource_server/v1/batches";
@@ -55,8 +68,9 @@ impl Backend {
     }
 }
 
-fn builder(url: &str) -> GatewayBuilder {
+fn builder(url: &str, database: &Database) -> GatewayBuilder {
     TestGateway::builder()
+        .database(database)
         .endpoint("m", guest("batch"), json!({ "api_url": url, "batch": true }))
         .endpoint("off", guest("batch"), json!({ "api_url": url }))
         .endpoint("plain", guest("echo"), json!({}))
@@ -84,11 +98,10 @@ fn code(answer: &(u16, Value)) -> (u16, &str) {
     (answer.0, answer.1["error"]["code"].as_str().unwrap_or_default())
 }
 
-#[tokio::test]
-async fn a_batch_goes_from_submit_to_result() {
+async fn a_batch_goes_from_submit_to_result(database: Database) {
     let backend = Backend::default();
     let upstream = backend.start().await;
-    let gateway = builder(&upstream.url()).start().await;
+    let gateway = builder(&upstream.url(), &database).start().await;
     let order = json!({ "model": "m", "input_file": "/f", "output_folder_path": "/out" });
     let (status, batch) = answer(gateway.post(SUBMIT, &order)).await;
     assert_eq!(status, 200, "{batch}");
@@ -128,11 +141,10 @@ async fn a_batch_goes_from_submit_to_result() {
     assert_eq!(code(&get(&gateway, &format!("{LIST}?status=done")).await), (400, "invalid_value"));
 }
 
-#[tokio::test]
-async fn a_result_that_is_read_once_only_is_kept() {
+async fn a_result_that_is_read_once_only_is_kept(database: Database) {
     let backend = Backend::default();
     let upstream = backend.start().await;
-    let gateway = builder(&upstream.url()).start().await;
+    let gateway = builder(&upstream.url(), &database).start().await;
     let (_, batch) = submit(&gateway, "/once").await;
     let id = batch["batch_id"].as_str().unwrap();
     backend.results.lock().unwrap().insert("once".into(), "the only copy".into());
@@ -146,11 +158,11 @@ async fn a_result_that_is_read_once_only_is_kept() {
     assert_eq!(reads, 1);
 }
 
-#[tokio::test]
-async fn failures_are_told_and_passing_ones_are_waited_out() {
+async fn failures_are_told_and_passing_ones_are_waited_out(database: Database) {
     let backend = Backend::default();
     let upstream = backend.start().await;
-    let gateway = builder(&upstream.url()).settings(|s| s.batch.max_active_per_user = 4).start().await;
+    let gateway =
+        builder(&upstream.url(), &database).settings(|s| s.batch.max_active_per_user = 4).start().await;
     let mut ids = HashMap::new();
     for file in ["bad", "gone", "away", "cancelled"] {
         let (_, batch) = submit(&gateway, file).await;
@@ -174,11 +186,10 @@ async fn failures_are_told_and_passing_ones_are_waited_out() {
     reaches(&gateway, &ids["away"], "completed").await;
 }
 
-#[tokio::test]
-async fn a_caller_has_two_active_batches_and_one_for_each_file() {
+async fn a_caller_has_two_active_batches_and_one_for_each_file(database: Database) {
     let backend = Backend::default();
     let upstream = backend.start().await;
-    let gateway = Arc::new(builder(&upstream.url()).start().await);
+    let gateway = Arc::new(builder(&upstream.url(), &database).start().await);
     let (_, first) = submit(&gateway, "/a").await;
     assert_eq!(code(&submit(&gateway, "/a").await), (400, "batch_ongoing"));
     // Of many at once, one gets the place that is left.
@@ -202,14 +213,13 @@ async fn a_caller_has_two_active_batches_and_one_for_each_file() {
     assert_eq!(submit(&gateway, "/a").await.0, 200, "the file and a place are free again");
 }
 
-#[tokio::test]
-async fn a_batch_is_its_owners_alone() {
+async fn a_batch_is_its_owners_alone(database: Database) {
     let backend = Backend::default();
     let upstream = backend.start().await;
-    let gateway = builder(&upstream.url()).start().await;
+    let gateway = builder(&upstream.url(), &database).start().await;
     let (_, batch) = submit(&gateway, "/a").await;
     let id = batch["batch_id"].as_str().unwrap();
-    let other = gateway.store.create_key("other").await.unwrap().secret;
+    let other = gateway.store.create_key(&airlock::store::KeyOrder::named("other")).await.unwrap().secret;
     let as_other = async |path: &str| answer(gateway.anonymous("GET", path).bearer_auth(&other)).await;
     until(async || as_other(LIST).await.0 == 200).await;
     assert_eq!(as_other(LIST).await.1, json!([]));
@@ -222,11 +232,10 @@ async fn a_batch_is_its_owners_alone() {
     assert_eq!(status, 200);
 }
 
-#[tokio::test]
-async fn wrong_orders_are_refused_and_start_nothing() {
+async fn wrong_orders_are_refused_and_start_nothing(database: Database) {
     let backend = Backend::default();
     let upstream = backend.start().await;
-    let gateway = builder(&upstream.url()).start().await;
+    let gateway = builder(&upstream.url(), &database).start().await;
     let cases = [
         (json!({ "model": "m" }), 400, "missing_required_parameter"),
         (json!({ "input_file": "/f" }), 400, "missing_required_parameter"),
@@ -255,24 +264,19 @@ async fn wrong_orders_are_refused_and_start_nothing() {
     assert_eq!(get(&gateway, LIST).await.1, json!([]));
 }
 
-#[tokio::test]
-async fn a_batch_that_is_not_accepted_takes_no_place() {
-    let gateway = builder(&format!("http://{}", refused_address())).start().await;
+async fn a_batch_that_is_not_accepted_takes_no_place(database: Database) {
+    let gateway = builder(&format!("http://{}", refused_address()), &database).start().await;
     for _ in 0..3 {
         assert_eq!(code(&submit(&gateway, "/a").await), (502, "upstream_unreachable"));
     }
     assert_eq!(get(&gateway, LIST).await.1, json!([]));
 }
 
-#[tokio::test]
-async fn a_restart_goes_on_with_active_batches_and_fails_those_half_started() {
-    use airlock::{
-        batch::Batches,
-        store::{NewBatch, Store},
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).await.unwrap();
+async fn a_restart_goes_on_with_active_batches_and_fails_those_half_started(database: Database) {
+    use airlock::{batch::Batches, store::NewBatch};
+    let store = database.open().await;
     let batch = |id: &str| NewBatch {
+        tenant: "default".into(),
         id: id.into(),
         owner: "k".into(),
         endpoint: "c-api-m".into(),
@@ -298,11 +302,10 @@ async fn a_restart_goes_on_with_active_batches_and_fails_those_half_started() {
 }
 
 /// What the adaptor has started is in the list, whoever waits for it.
-#[tokio::test]
-async fn a_client_that_leaves_while_it_submits_finds_its_batch_in_the_list() {
+async fn a_client_that_leaves_while_it_submits_finds_its_batch_in_the_list(database: Database) {
     let (upstream, gate) =
         Upstream::gated(|_| json(200, &json!({ "handle": "h", "tasks": ["t"], "state": "running" }))).await;
-    let gateway = Arc::new(builder(&upstream.url()).start().await);
+    let gateway = Arc::new(builder(&upstream.url(), &database).start().await);
     let asking = Arc::clone(&gateway);
     let asking = tokio::spawn(async move { submit(&asking, "/a").await });
     eventually(|| upstream.seen().len() == 1).await;

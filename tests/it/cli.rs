@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use airlock_tests::{Airlock, TestGateway, target_dir, until};
+use airlock_tests::{Airlock, Database, TestGateway, target_dir, until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -132,7 +132,8 @@ async fn keys_are_made_listed_and_revoked() {
 
     let list = keys(folder.path(), &["list"]).await;
     let fields: Vec<&str> = list.stdout.trim_end().split('\t').collect();
-    assert_eq!((fields.len(), fields[1], fields[3]), (4, "alice", "active"), "{list:?}");
+    assert_eq!((fields.len(), fields[1], fields[3]), (8, "alice", "active"), "{list:?}");
+    assert_eq!(fields[4..], ["default", "user", "inference", "never"]);
     assert!(!list.stdout.contains(secret));
 
     let revoked = keys(folder.path(), &["revoke", fields[0]]).await;
@@ -143,6 +144,57 @@ async fn keys_are_made_listed_and_revoked() {
     let list = keys(folder.path(), &["list"]).await;
     assert_eq!(list.stdout.lines().count(), 2, "{list:?}");
     assert!(list.stdout.contains("revoked "), "{list:?}");
+}
+
+#[tokio::test]
+async fn a_key_is_made_for_a_tenant_a_role_scopes_and_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = async |line: &str| keys(folder.path(), &line.split(' ').collect::<Vec<_>>()).await;
+    for line in [
+        "create k --tenant t --role developer --scope read --scope write --expires-in 30d",
+        "create k --tenant u --role admin --expires-in 45s",
+    ] {
+        assert_eq!(run(line).await.code, 0, "{line}");
+    }
+    let list = run("list").await.stdout;
+    let rows: Vec<Vec<&str>> = list.lines().map(|line| line.split('\t').collect()).collect();
+    let of = |tenant: &str| rows.iter().find(|row| row[4] == tenant).unwrap();
+    assert_eq!(of("t")[3..7], ["active", "t", "developer", "read,write"]);
+    assert_eq!(of("u")[3..7], ["active", "u", "admin", "inference"]);
+    let seconds = |text: &str| text.parse::<i64>().unwrap();
+    assert!((2_592_000..2_592_010).contains(&(seconds(of("t")[7]) - seconds(of("t")[2]))), "{list}");
+
+    for (line, says) in [
+        ("create k --role root", "user, developer, admin, operator"),
+        ("create k --scope all", "inference, read, write"),
+        ("create k --expires-in soon", "30d"),
+    ] {
+        let refused = run(line).await;
+        assert!(refused.code == 2 && refused.stderr.contains(says), "{refused:?}");
+    }
+    let elsewhere = run("revoke k").await;
+    assert!(elsewhere.code == 1 && elsewhere.stderr.contains("in the tenant \"default\""), "{elsewhere:?}");
+    assert_eq!(run("revoke k --tenant t").await.code, 0);
+    assert_eq!(run("revoke k --tenant u").await.code, 0);
+}
+
+/// A password in an address is nobody's business but the server's.
+#[tokio::test]
+async fn the_address_of_a_database_is_never_shown() {
+    let folder = good();
+    let nobody = "postgres://me:s3cret@127.0.0.1:1/airlock?connect=s3cret";
+    let wrong = [nobody, "mysql://me:s3cret@h/d", "s3cret", "postgres://me:s3cret@127.0.0.1:1/airlock"];
+    for url in wrong {
+        let flag = Airlock::run(folder.path(), &["keys", "list", "--database", url]).await;
+        let variable = [("AIRLOCK_DATABASE", url)];
+        let variable = Airlock::run_with(folder.path(), &["keys", "list"], &variable).await;
+        std::fs::write(folder.path().join("db.toml"), format!("database = {url:?}\n")).unwrap();
+        let file = Airlock::run(folder.path(), &["keys", "list", "--config", "db.toml"]).await;
+        for done in [flag, variable, file] {
+            assert!(done.code == 1 && done.stderr.contains("database"), "{done:?}");
+            assert!(!format!("{done:?}").contains("s3cret"), "{done:?}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -176,6 +228,29 @@ async fn serve_says_where_answers_and_ends_with_the_signal() {
     }
 }
 
+/// Confined, as all that runs the binary here.
+#[tokio::test]
+async fn serve_and_keys_use_the_same_server() {
+    let Some(database) = Database::postgres().await else { return };
+    let folder = good();
+    let env = [("AIRLOCK_DATABASE", database.url().unwrap().secret())];
+    let made = Airlock::run_with(folder.path(), &["keys", "create", "k"], &env).await;
+    assert_eq!(made.code, 0, "{made:?}");
+    let arguments = with_adaptors(&["serve", "--data", "d", "--listen", "127.0.0.1:0"]);
+    let serving = &mut Airlock::start(folder.path(), &arguments, &env);
+    let url = serving.line().await.strip_prefix("url=").unwrap().to_owned();
+    assert_eq!(serving.line().await, "ready");
+    let models = async |key: &str| {
+        let request = reqwest::Client::new().get(format!("{url}/models")).bearer_auth(key);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(models(made.stdout.trim()).await, 200);
+    let revoked = Airlock::run_with(folder.path(), &["keys", "revoke", "k"], &env).await;
+    assert_eq!(revoked.code, 0, "{revoked:?}");
+    until(async || models(made.stdout.trim()).await == 401).await;
+    assert!(!folder.path().join("d/airlock.sqlite3").exists());
+}
+
 #[tokio::test]
 async fn a_port_in_use_is_told_with_a_remedy() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -194,7 +269,9 @@ async fn a_port_in_use_is_told_with_a_remedy() {
 async fn the_demo_works_as_it_says() {
     let folder = tempfile::tempdir().unwrap();
     let arguments = with_adaptors(&["demo", "--data", "demo", "--listen", "127.0.0.1:0", "--pace", "0"]);
-    let mut demo = Airlock::start(folder.path(), &arguments, &[]);
+    // All of it is in its folder, whatever else is set.
+    let elsewhere = [("AIRLOCK_DATABASE", "postgres://nobody@127.0.0.1:1/none")];
+    let mut demo = Airlock::start(folder.path(), &arguments, &elsewhere);
     let url = demo.line().await.strip_prefix("url=").unwrap().to_owned();
     let key = demo.line().await.strip_prefix("key=").unwrap().to_owned();
     assert_eq!(demo.line().await, "ready");

@@ -105,7 +105,7 @@ async fn many_who_ask_at_once_ask_once() {
 async fn an_answer_for_one_caller_is_not_shown_to_another_who_waited_for_it() {
     let (upstream, gate) = gated(json!({ "running": [] })).await;
     let gateway = Arc::new(builder(&upstream.url()).start().await);
-    let other = gateway.store.create_key("other").await.unwrap().secret;
+    let other = gateway.store.create_key(&airlock::store::KeyOrder::named("other")).await.unwrap().secret;
     let ask = |key: String| {
         let gateway = Arc::clone(&gateway);
         tokio::spawn(async move {

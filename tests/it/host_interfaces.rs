@@ -20,7 +20,8 @@ async fn a_static_cluster_reports_its_endpoints_as_its_configuration_says() {
         .endpoint("a", guest("echo"), json!({}))
         .start()
         .await;
-    let cluster = &gateway.gateway.catalog().cluster("c").unwrap().adaptor;
+    let catalog = gateway.gateway.catalog("default");
+    let cluster = &catalog.cluster("c").unwrap().adaptor;
     let user = User { id: "u".into(), name: None, groups: vec!["g".into()], domain: None };
     let id: Arc<str> = "jobs".into();
     for user in [None, Some(&user)] {
@@ -47,7 +48,8 @@ async fn a_clusters_wrong_configuration_is_reported() {
         .endpoint("a", guest("echo"), json!({}))
         .start()
         .await;
-    let cluster = &gateway.gateway.catalog().cluster("c").unwrap().adaptor;
+    let catalog = gateway.gateway.catalog("default");
+    let cluster = &catalog.cluster("c").unwrap().adaptor;
     let fault = cluster.get_jobs(&egress(), &"jobs".into(), None).await.map(drop).unwrap_err();
     assert!(matches!(&fault, Fault::Reported(e) if e.message.contains("asleep")), "{fault}");
 }

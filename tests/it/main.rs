@@ -9,8 +9,10 @@
 )]
 
 mod addresses;
+mod admin;
 #[cfg(test)]
 mod backends;
+mod backups;
 mod batches;
 mod budgets;
 mod chains;
@@ -18,6 +20,7 @@ mod cli;
 mod coalescing;
 mod compile;
 mod connections;
+mod crash_safety;
 mod credentials;
 mod custom_adaptors;
 mod disconnects;
@@ -40,6 +43,7 @@ mod hostile_resources;
 mod hostile_upstreams;
 mod http2;
 mod inspect;
+mod keys;
 mod lanes;
 mod leaks;
 mod loader;
@@ -48,6 +52,7 @@ mod metrics;
 mod middlewares;
 mod oauth;
 mod openai_models;
+mod outages;
 mod panics;
 mod process;
 mod replies;
@@ -56,7 +61,9 @@ mod routes;
 mod shutdown;
 mod stalls;
 mod start;
+mod store;
 mod streams;
 mod tenants;
 #[cfg(test)]
 mod tidy;
+mod uploads;

@@ -5,7 +5,6 @@ use std::path::Path;
 use airlock::store::{Store, StoreError};
 use airlock_tests::{GatewayBuilder, TestGateway, binary_path, guest, target_dir, within};
 use serde_json::{Value, json};
-use sqlx::Connection as _;
 
 async fn refused(builder: GatewayBuilder) -> String {
     match builder.try_start().await {
@@ -171,26 +170,6 @@ async fn an_unreadable_certificate_file_is_named() {
 }
 
 #[tokio::test]
-async fn a_store_of_a_newer_version_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    Store::open(folder.path()).await.unwrap().close().await;
-    let file = folder.path().join("airlock.sqlite3");
-    let mut connection =
-        sqlx::SqliteConnection::connect(&format!("sqlite:{}", file.display())).await.unwrap();
-    sqlx::query(
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-         VALUES (9999, 'later', 1, x'00', 0)",
-    )
-    .execute(&mut connection)
-    .await
-    .unwrap();
-    connection.close().await.unwrap();
-    let error = Store::open(folder.path()).await.map(drop).unwrap_err();
-    assert!(matches!(error, StoreError::Newer { version: 9999, .. }), "{error}");
-    assert!(error.to_string().contains("newer version of airlock"), "{error}");
-}
-
-#[tokio::test]
 async fn a_data_folder_that_cannot_be_used_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a-file");
@@ -204,12 +183,22 @@ async fn a_data_folder_that_cannot_be_used_is_named() {
 }
 
 #[tokio::test]
+async fn a_data_folder_may_have_any_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a b", "100%", "a%20b", "who?", "#1", "é", "a:b@c", ".."] {
+        let data = folder.path().join("in").join(name);
+        Store::open(&data).await.unwrap().close().await;
+        assert!(data.join("airlock.sqlite3").is_file(), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn keys_are_stored_as_digests_in_a_private_folder() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let store = Store::open(&data).await.unwrap();
-    let key = store.create_key("one").await.unwrap();
+    let key = store.create_key(&airlock::store::KeyOrder::named("one")).await.unwrap();
     assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
     let secret = key.secret.as_bytes();
     let files: Vec<_> = std::fs::read_dir(&data).unwrap().map(|e| e.unwrap().path()).collect();

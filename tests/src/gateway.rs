@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Recorder, target_dir};
+use super::{Database, Recorder, target_dir};
 
 /// A gateway that is about to start.
 pub struct GatewayBuilder {
@@ -130,7 +130,8 @@ impl TestGateway {
     pub async fn jobs(&self, request_id: &str) -> Result<Jobs, Fault> {
         let connector = Connector::new(&ConnectSettings::default()).unwrap();
         let egress = Egress::new(connector, EgressLimits::default());
-        let cluster = &self.gateway.catalog().cluster("c").expect("cluster c").adaptor;
+        let catalog = self.gateway.catalog("default");
+        let cluster = &catalog.cluster("c").expect("cluster c").adaptor;
         super::within(cluster.get_jobs(&egress, &request_id.into(), None)).await
     }
 
@@ -227,6 +228,13 @@ impl GatewayBuilder {
         self
     }
 
+    /// Keeps its store there; a folder of its own where it is a file.
+    #[must_use]
+    pub fn database(mut self, database: &Database) -> Self {
+        self.settings.database = database.url().cloned();
+        self
+    }
+
     /// Changes settings.
     #[must_use]
     pub fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
@@ -272,10 +280,11 @@ impl GatewayBuilder {
     /// Starts it; `Err` says what an operator would read.
     pub async fn try_start(mut self) -> Result<TestGateway, String> {
         let folder = self.write();
-        let store = Store::open(&self.settings.data).await.map_err(|e| e.to_string())?;
+        let store = Store::open(&self.settings).await.map_err(|e| e.to_string())?;
+        Store::make_folder(&self.settings.data).unwrap();
         // One key for all tests, so that what one has compiled the next one finds.
         std::fs::write(self.settings.data.join("adaptor-cache.key"), "5".repeat(64)).unwrap();
-        let key = store.create_key("test").await.unwrap().secret;
+        let key = store.create_key(&airlock::store::KeyOrder::named("test")).await.unwrap().secret;
         let ledger = Recorder::default();
         let gateway = Gateway::assemble(self.settings, &self.env, &store, Arc::new(ledger.clone()))
             .await

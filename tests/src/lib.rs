@@ -11,9 +11,12 @@
     reason = "a kit for tests fails at the line that is wrong"
 )]
 
+mod admin;
 mod answer;
 mod aws;
 mod binary;
+pub mod crash;
+mod database;
 mod feed;
 pub mod fuzz;
 mod gateway;
@@ -22,6 +25,7 @@ mod hostile;
 mod lab;
 mod ledger;
 mod logs;
+pub mod postgres;
 mod process;
 mod tls;
 mod upstream;
@@ -29,9 +33,11 @@ mod wait;
 
 use std::path::PathBuf;
 
+pub use admin::{Person, tenant_cluster, tenant_endpoint};
 pub use answer::{completion, error, events, stream_error};
 pub use aws::{AWS_KEYS, verify_aws};
 pub use binary::{Airlock, Finished, binary as binary_path};
+pub use database::Database;
 pub use feed::{Feed, FeedStream, Gate, feed};
 pub use gateway::{GatewayBuilder, TestGateway, chat_body};
 pub use globus::{FakeGlobus, Work};
@@ -39,6 +45,7 @@ pub use hostile::chat_with;
 pub use lab::{Lab, Names, chat_task, compiler};
 pub use ledger::Recorder;
 pub use logs::{Line, log_of, logs};
+pub use postgres::PostgresServer;
 pub use process::GatewayProcess;
 pub use tls::Authority;
 pub use upstream::{Body, RawUpstream, Seen, Upstream, bytes, chunks, json, refused_address, sse};

@@ -17,6 +17,7 @@ use crate::{
     Adaptor, Budgets, Fault, Sandbox,
     counted::Counted,
     egress::{Egress, Grant, MAX_FIELDS, UpstreamResponse},
+    health::{self, Health},
     host::{self, CoarseClock, Hooks, LogSink, Tags},
     lane::{Pace, Running, Work},
     limits::{CpuClock, Exceeded, MemoryLimiter},
@@ -230,12 +231,19 @@ pub struct EventStream {
     pub(crate) live: Option<Live>,
     pub(crate) adaptor: Arc<Adaptor>,
     pub(crate) handle: ResourceAny,
+    pub(crate) health: Vec<Arc<Health>>,
 }
 
 impl EventStream {
     /// The payload of the next event: one JSON object, on one line. `None` at the end. After an error, or where
     /// this was dropped before it was done, the stream is over.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+        let next = self.pull().await;
+        health::note_fault(&self.health, next.as_ref().err());
+        next
+    }
+
+    async fn pull(&mut self) -> Result<Option<Bytes>, Fault> {
         let Some(mut live) = self.live.take() else { return Ok(None) };
         let (adaptor, handle) = (Arc::clone(&self.adaptor), self.handle);
         let (sandbox, pacing) = (live.store.data().sandbox.clone(), live.pacing.clone());

@@ -11,6 +11,7 @@ use crate::{
         exports::airlock::adaptor::{cluster, replies::Reply},
     },
     call::{CallPlan, Live},
+    health::{self, Health},
     host::outbound,
 };
 
@@ -112,6 +113,8 @@ pub struct Endpoint {
     pub budgets: Arc<Budgets>,
     /// How quick it has been.
     pub pace: Arc<Pace>,
+    /// What the calls of its versions come to, where somebody wants to know: one for each uploaded part of its chain.
+    pub health: Vec<Arc<Health>>,
 }
 
 impl Endpoint {
@@ -132,6 +135,17 @@ impl Endpoint {
 
     /// Runs a task in a fresh instance.
     pub async fn run(self: &Arc<Self>, egress: &Egress, task: &Arc<Task>) -> Result<Answer, Fault> {
+        let answer = self.answer(egress, task).await;
+        health::note_call(&self.health, answer.as_ref().err());
+        answer
+    }
+
+    /// Notes that an answer turned out to be of no use when it was looked at.
+    pub fn note_fault(&self, fault: &Fault) {
+        health::note_fault(&self.health, Some(fault));
+    }
+
+    async fn answer(self: &Arc<Self>, egress: &Egress, task: &Arc<Task>) -> Result<Answer, Fault> {
         let plan = self.plan(egress, Arc::clone(&task.id), task.body.clone());
         let (this, own_task) = (Arc::clone(self), Arc::clone(task));
         let replied = self.sandbox.call(plan, async move |mut live| {
@@ -153,8 +167,8 @@ impl Endpoint {
             }
             Reply::Body(body) => Ok(Answer::Body(body.into())),
             Reply::Events(handle) => {
-                let adaptor = Arc::clone(&self.adaptor);
-                Ok(Answer::Events(Box::new(EventStream { live: Some(live), adaptor, handle })))
+                let (adaptor, health) = (Arc::clone(&self.adaptor), self.health.clone());
+                Ok(Answer::Events(Box::new(EventStream { live: Some(live), adaptor, handle, health })))
             }
         }
     }

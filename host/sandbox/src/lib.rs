@@ -16,6 +16,7 @@ pub mod egress;
 mod endpoint;
 mod engine;
 mod fault;
+mod health;
 mod host;
 mod inspect;
 mod lane;
@@ -34,6 +35,7 @@ pub use egress::{
 pub use endpoint::{Answer, Cluster, ClusterModel, Endpoint, EndpointInfo, Job, Jobs, Operation, Task, User};
 pub use engine::{Sandbox, SandboxSettings};
 pub use fault::{AdaptorError, Fault};
+pub use health::Health;
 pub use inspect::{AdaptorKind, Import, Inspection, inspect};
 pub use lane::Pace;
 pub use limits::Budgets;

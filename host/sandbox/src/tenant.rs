@@ -11,7 +11,7 @@ use tokio_rustls::TlsConnector;
 use crate::{EgressError, Fault, coalesce::Groups};
 
 /// What all calls of one tenant together may hold at one moment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantLimits {
     /// Instances.
     pub instances: usize,
@@ -58,6 +58,11 @@ impl Tenant {
     /// Its name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// What all its calls together may hold.
+    pub fn limits(&self) -> &TenantLimits {
+        &self.limits
     }
 
     /// Where its instances meet.

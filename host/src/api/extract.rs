@@ -13,7 +13,7 @@ use rand::Rng as _;
 
 use super::error::{ApiError, ErrorKind};
 use crate::{
-    auth::{Caller, Keys},
+    auth::{self, Caller, Keys},
     chunks::Chunks,
     routing::Scope,
 };
@@ -63,10 +63,10 @@ impl<S: Send + Sync> FromRequestParts<S> for ScopePath {
     }
 }
 
-/// Who makes a request with a body, before anything of the body is read.
+/// Who asks for inference with a body, before anything of the body is read.
 pub(super) async fn authenticate(keys: &Keys, request: Request) -> Result<(Caller, Parts, Body), ApiError> {
     let (parts, body) = request.into_parts();
-    match keys.authenticate(&parts.headers) {
+    match keys.authenticate_for(auth::Scope::Inference, &parts.headers) {
         Ok(caller) => Ok((caller, parts, body)),
         Err(error) => {
             discard(body).await;

@@ -4,7 +4,7 @@ use axum::{Json, extract::State, response::IntoResponse, response::Response};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::gateway::Worker;
+use crate::{gateway::Worker, tenants::DEFAULT_TENANT};
 
 pub(super) async fn health() -> Json<Value> {
     Json(json!({ "status": "ok" }))
@@ -16,7 +16,7 @@ pub(super) async fn ready(State(worker): State<Worker>) -> Response {
     if gateway.is_draining() {
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "draining" }))).into_response();
     }
-    let catalog = gateway.catalog();
+    let catalog = gateway.catalog(DEFAULT_TENANT);
     let body = json!({
         "status": "ready",
         "clusters": catalog.clusters().len(),

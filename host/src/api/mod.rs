@@ -1,5 +1,6 @@
 //! The HTTP surface: routes, what they read, how errors look. No policy lives here.
 
+mod admin;
 mod edge;
 pub mod error;
 mod extract;

@@ -14,7 +14,7 @@ use http::{Method, Uri};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    edge,
+    admin, edge,
     error::{ApiError, ErrorKind},
     extract, first, health, metrics, openai,
 };
@@ -34,6 +34,7 @@ pub fn router(worker: Worker) -> Router {
     }
     router
         .merge(first::routes("/resource_server"))
+        .merge(admin::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(worker)

@@ -1,18 +1,16 @@
 //! Bearer token → [`Caller`], from a snapshot in memory.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+mod keys;
+mod rights;
+
+use std::{fmt, sync::Arc};
 
 use airlock_sandbox::User;
-use arc_swap::ArcSwap;
 use http::{HeaderMap, header};
 use rand::{Rng as _, distr::Alphanumeric};
-use sha2::{Digest, Sha256};
-use tokio_util::sync::CancellationToken;
 
-use crate::store::{ApiKey, Store, StoreError};
-
-/// How often the store is asked for changed keys.
-const RELOAD: Duration = Duration::from_millis(250);
+pub use keys::Keys;
+pub use rights::{Role, Scope, Scopes};
 
 /// Who makes a request. There is none without a checked token.
 #[derive(Debug, Clone)]
@@ -21,6 +19,14 @@ pub struct Caller {
     pub key_id: Arc<str>,
     /// The key's name.
     pub name: Arc<str>,
+    /// Whose key it is.
+    pub tenant: Arc<str>,
+    /// What its holder is.
+    pub role: Role,
+    /// What it may be used for.
+    pub scopes: Scopes,
+    /// From when on it does not count, in Unix seconds.
+    pub expires_at: Option<i64>,
     /// Groups that the caller belongs to. API keys belong to none.
     pub groups: Arc<[String]>,
     /// The caller's identity domain. API keys have none.
@@ -46,6 +52,12 @@ pub enum AuthError {
     Missing,
     /// A token that is not a valid key.
     Invalid,
+    /// A key whose time is over.
+    Expired,
+    /// A key that was not made for this.
+    Scope(Scope),
+    /// A token that is no known key, while nobody can say which keys there are.
+    StoreUnavailable,
 }
 
 /// A key that was just made.
@@ -68,78 +80,6 @@ impl fmt::Debug for NewKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "NewKey({})", self.id)
     }
-}
-
-type Snapshot = HashMap<[u8; 32], Caller>;
-
-/// The active keys.
-#[derive(Clone)]
-pub struct Keys(Arc<ArcSwap<Snapshot>>);
-
-impl Keys {
-    /// Reads them from the store.
-    pub async fn load(store: &Store) -> Result<Self, StoreError> {
-        let snapshot = snapshot(store.keys().await?);
-        Ok(Self(Arc::new(ArcSwap::from_pointee(snapshot))))
-    }
-
-    /// The caller behind a request's bearer token. Look-up is by digest, so that the time it takes says
-    /// nothing about keys that exist.
-    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, AuthError> {
-        let token = bearer(headers).ok_or(AuthError::Missing)?;
-        let digest: [u8; 32] = Sha256::digest(token).into();
-        self.0.load().get(&digest).cloned().ok_or(AuthError::Invalid)
-    }
-
-    /// Follows the store until `stop`: a key that another process makes or revokes counts within a
-    /// second. A store that fails is asked again; the keys known so far go on.
-    pub async fn follow(self, store: Store, stop: CancellationToken) {
-        let mut watch = None;
-        let mut failing = false;
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(RELOAD) => {}
-            }
-            match self.reload(&store, &mut watch).await {
-                Ok(()) => failing = false,
-                Err(error) if !failing => {
-                    failing = true;
-                    tracing::error!(%error, "API keys could not be read again; known ones go on");
-                }
-                Err(_) => {}
-            }
-        }
-    }
-
-    async fn reload(
-        &self,
-        store: &Store,
-        watch: &mut Option<crate::store::ChangeWatch>,
-    ) -> Result<(), StoreError> {
-        let changed = match watch {
-            Some(watch) => watch.changed().await?,
-            None => {
-                *watch = Some(store.watch().await?);
-                true
-            }
-        };
-        if changed {
-            self.0.store(Arc::new(snapshot(store.keys().await?)));
-        }
-        Ok(())
-    }
-}
-
-fn snapshot(keys: Vec<ApiKey>) -> Snapshot {
-    keys.into_iter()
-        .filter(|key| key.revoked_at.is_none())
-        .map(|key| {
-            let caller =
-                Caller { key_id: key.id.into(), name: key.name.into(), groups: Arc::default(), domain: None };
-            (key.digest, caller)
-        })
-        .collect()
 }
 
 /// The token of `authorization: Bearer …`; the scheme's case does not matter (RFC 9110, 11.1).

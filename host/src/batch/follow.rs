@@ -10,6 +10,7 @@ use super::{Batch, BatchStatus, Batches, is_forgotten, keep, status_of};
 use crate::{
     catalog::{Backend, Catalog},
     store::StoreError,
+    tenants::Tenants,
 };
 
 /// How many batches are asked about at a time.
@@ -17,13 +18,7 @@ const AT_A_TIME: usize = 8;
 
 impl Batches {
     /// Asks about every active batch each `period`, until `stop`.
-    pub async fn follow(
-        self,
-        catalog: Arc<Catalog>,
-        egress: Egress,
-        period: Duration,
-        stop: CancellationToken,
-    ) {
+    pub async fn follow(self, tenants: Tenants, egress: Egress, period: Duration, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(period);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -32,7 +27,7 @@ impl Batches {
                 _ = ticks.tick() => {}
             }
             // Not cut off by `stop`: a result that was handed over once only has to reach the store.
-            if let Err(error) = self.ask_about_all(&catalog, &egress, &stop).await {
+            if let Err(error) = self.ask_about_all(&tenants, &egress, &stop).await {
                 tracing::error!(%error, "active batches could not be read; they are asked about again");
             }
         }
@@ -40,14 +35,14 @@ impl Batches {
 
     async fn ask_about_all(
         &self,
-        catalog: &Catalog,
+        tenants: &Tenants,
         egress: &Egress,
         stop: &CancellationToken,
     ) -> Result<(), StoreError> {
         let active = self.store.active_batches().await?;
         let asking = stream::iter(active).for_each_concurrent(AT_A_TIME, |batch| async move {
             if !stop.is_cancelled() {
-                self.ask_about(catalog, egress, &batch).await;
+                self.ask_about(&tenants.catalog(&batch.asked.tenant), egress, &batch).await;
             }
         });
         asking.await;
@@ -96,7 +91,7 @@ async fn progress(
 
 fn endpoint_of(catalog: &Catalog, batch: &Batch) -> Option<Arc<Endpoint>> {
     match &catalog.endpoint(&batch.asked.endpoint)?.backend {
-        Backend::Adaptor(endpoint) => Some(Arc::clone(endpoint)),
+        Backend::Adaptor(deployed) => Some(Arc::clone(&deployed.live)),
         #[cfg(feature = "native-path")]
         Backend::Native(_) => None,
     }

@@ -107,6 +107,7 @@ impl Batches {
         let asked = NewBatch {
             id: Uuid::new_v4().to_string(),
             owner: caller.key_id.to_string(),
+            tenant: adaptor.grant.tenant().name().to_string(),
             endpoint: endpoint.slug.to_string(),
             cluster: endpoint.cluster.clone(),
             framework: endpoint.framework.clone(),
@@ -203,8 +204,8 @@ fn taking_batches(
 ) -> Result<(&Arc<CatalogEndpoint>, &Arc<Endpoint>), BatchError> {
     let able = candidates.iter().filter(|endpoint| endpoint.takes_batches).find_map(|endpoint| {
         #[cfg_attr(not(feature = "native-path"), expect(irrefutable_let_patterns, reason = "one kind"))]
-        let Backend::Adaptor(adaptor) = &endpoint.backend else { return None };
-        Some((endpoint, adaptor))
+        let Backend::Adaptor(deployed) = &endpoint.backend else { return None };
+        Some((endpoint, &deployed.live))
     });
     able.ok_or_else(|| {
         BatchError::Unavailable(candidates.first().map_or_else(|| "".into(), |e| Arc::clone(&e.slug)))

@@ -27,12 +27,17 @@ impl Access {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::{Role, Scopes};
 
     #[test]
     fn every_rule_that_is_given_must_hold() {
         let caller = |groups: &[&str], domain: Option<&str>| Caller {
             key_id: "k".into(),
             name: "n".into(),
+            tenant: "default".into(),
+            role: Role::User,
+            scopes: Scopes::default(),
+            expires_at: None,
             groups: groups.iter().map(|g| (*g).to_owned()).collect(),
             domain: domain.map(Into::into),
         };

@@ -13,12 +13,17 @@ use airlock_sandbox::{
 };
 use serde_json::{Map, Value};
 
-use super::{Access, Backend, Catalog, CatalogCluster, CatalogEndpoint, FederatedModel, grant, load};
+use super::{
+    Access, AdaptorCache, Backend, Canary, Catalog, CatalogCluster, CatalogEndpoint, ComponentSource,
+    Deployed, FederatedModel, Uploads,
+    adaptors::{self, Finder, Part, Variant, Wanted},
+    grant,
+};
 use crate::{
     config::Env,
     fixtures::{
-        AdaptorRef, ClusterFixture, ConfigPlaces, EndpointFixture, FederatedFixture, Fixtures, Located,
-        Mistake, Mistakes, Place,
+        ClusterFixture, ConfigPlaces, EndpointFixture, FederatedFixture, Fixtures, Located, Mistake,
+        Mistakes, Place,
     },
 };
 
@@ -34,6 +39,14 @@ pub struct BuildInput<'a> {
     pub env: &'a Env,
     /// Folder of the bundled adaptors.
     pub adaptors_dir: PathBuf,
+    /// What the tenant has uploaded.
+    pub uploads: &'a Uploads,
+    /// Where uploaded components are.
+    pub components: &'a dyn ComponentSource,
+    /// Adaptors that are loaded already.
+    pub cache: &'a AdaptorCache,
+    /// The tenant's secrets, by name.
+    pub secrets: &'a BTreeMap<String, TenantSecret>,
     /// What each call may use.
     pub budgets: Arc<Budgets>,
     /// Whose all of this is.
@@ -42,6 +55,17 @@ pub struct BuildInput<'a> {
     pub policy: AddressPolicy,
     /// Clusters that are down, with a notice each.
     pub maintenance: &'a BTreeMap<String, String>,
+}
+
+/// A secret of a tenant.
+#[derive(Clone)]
+pub struct TenantSecret {
+    /// The origin that it goes to.
+    pub origin: String,
+    /// The header that carries it.
+    pub header: String,
+    /// What it is, or why that cannot be said.
+    pub value: Result<String, String>,
 }
 
 /// Builds a catalog, or says everything that is wrong.
@@ -53,8 +77,7 @@ pub async fn build(input: BuildInput<'_>) -> Result<Catalog, Mistakes> {
 
 struct Builder<'a> {
     input: BuildInput<'a>,
-    /// By the files of their parts.
-    adaptors: HashMap<Vec<PathBuf>, Option<Arc<Adaptor>>>,
+    adaptors: HashMap<Vec<Part>, Arc<Adaptor>>,
     mistakes: Vec<Mistake>,
 }
 
@@ -67,7 +90,8 @@ impl Builder<'_> {
             let cluster = fixtures.clusters.iter().find(|c| c.name == endpoint.cluster);
             if let (Some(cluster), Some(backend)) = (cluster, self.backend(endpoint).await) {
                 let takes_batches = self.takes_batches(endpoint, &backend).await;
-                add_endpoint(&mut catalog, endpoint, cluster, backend, takes_batches);
+                let maintenance = self.input.maintenance.get(&cluster.name).cloned();
+                add_endpoint(&mut catalog, endpoint, cluster, backend, takes_batches, maintenance);
             }
         }
         for cluster in &fixtures.clusters {
@@ -75,13 +99,13 @@ impl Builder<'_> {
                 let maintenance = self.input.maintenance.get(&cluster.name).cloned();
                 catalog.clusters.insert(
                     cluster.name.clone(),
-                    CatalogCluster {
+                    Arc::new(CatalogCluster {
                         frameworks: cluster.frameworks.clone(),
                         operations: operations(cluster),
                         access: access(&cluster.allowed_groups, &cluster.allowed_domains),
                         maintenance,
                         adaptor,
-                    },
+                    }),
                 );
             }
         }
@@ -91,53 +115,36 @@ impl Builder<'_> {
         catalog
     }
 
-    /// Loads each distinct chain once, several at a time. One component in two chains is compiled twice: what
-    /// runs is the chain as a whole.
     async fn load_adaptors(&mut self, fixtures: &Fixtures) {
-        let mut wanted: BTreeMap<Vec<PathBuf>, Vec<Place>> = BTreeMap::new();
+        let mut wanted = Wanted::new();
+        let mut want = |variant: Variant, places: Vec<Place>| {
+            wanted.entry(variant.parts).or_insert(places);
+        };
         for endpoint in &fixtures.endpoints {
-            if let Some(files) = self.files_of(&endpoint.chain) {
-                let places = endpoint.chain.iter().map(|part| part.place.clone());
-                wanted.entry(files).or_insert_with(|| places.collect());
+            let places: Vec<Place> = endpoint.chain.iter().map(|part| part.place.clone()).collect();
+            if let Some(variants) = self.finder().variants(&endpoint.chain) {
+                if let Some((canary, _)) = variants.canary {
+                    want(canary, places.clone());
+                }
+                want(variants.live, places);
             }
         }
         for cluster in &fixtures.clusters {
-            if let Some(file) = self.file_of(&cluster.adaptor) {
-                wanted.entry(vec![file]).or_insert_with(|| vec![cluster.place.clone()]);
+            if let Some(variant) = self.cluster_variant(cluster) {
+                want(variant, vec![cluster.place.clone()]);
             }
         }
-        let loading: Vec<_> = wanted
-            .into_iter()
-            .map(|(files, places)| {
-                let (sandbox, own) = (self.input.sandbox.clone(), files.clone());
-                let task = tokio::spawn(async move { load::chain(&sandbox, &own).await });
-                (files, places, task)
-            })
-            .collect();
-        for (files, places, task) in loading {
-            let loaded = task.await.unwrap_or_else(|e| Err(load::Refused::crashed(&e)));
-            if let Err(refused) = &loaded {
-                self.mistakes.extend(refused.mistake(&files, &places));
-            }
-            self.adaptors.insert(files, loaded.ok().map(Arc::new));
-        }
+        let BuildInput { sandbox, components, cache, .. } = &self.input;
+        self.adaptors = adaptors::load_all(wanted, sandbox, *components, cache, &mut self.mistakes).await;
     }
 
-    fn file_of(&self, adaptor: &AdaptorRef) -> Option<PathBuf> {
-        match adaptor {
-            AdaptorRef::Bundled(name) => Some(self.input.adaptors_dir.join(format!("{name}.wasm"))),
-            AdaptorRef::File(path) => Some(path.clone()),
-            #[cfg(feature = "native-path")]
-            AdaptorRef::Native => None,
-        }
+    fn finder(&self) -> Finder<'_> {
+        Finder { bundled: &self.input.adaptors_dir, uploads: self.input.uploads }
     }
 
-    fn files_of(&self, chain: &[Located<AdaptorRef>]) -> Option<Vec<PathBuf>> {
-        chain.iter().map(|part| self.file_of(part)).collect()
-    }
-
-    fn adaptor(&self, files: &[PathBuf]) -> Option<Arc<Adaptor>> {
-        self.adaptors.get(files)?.clone()
+    fn cluster_variant(&self, cluster: &Located<ClusterFixture>) -> Option<Variant> {
+        let adaptor = Located { value: cluster.adaptor.clone(), place: cluster.place.clone() };
+        Some(self.finder().variants(&[adaptor])?.live)
     }
 
     fn mistake(&mut self, place: &Place, message: String, remedy: &str) {
@@ -151,7 +158,25 @@ impl Builder<'_> {
             let url = fixture.config.get("api_url").and_then(Value::as_str);
             return Some(Backend::Native(crate::routing::native::NativeEndpoint::new(url?, grant?)?));
         }
-        let adaptor = self.adaptor(&self.files_of(&fixture.chain)?)?;
+        let (variants, grant) = (self.finder().variants(&fixture.chain)?, grant?);
+        let live = self.endpoint(fixture, variants.live, &grant).await?;
+        let canary = match variants.canary {
+            Some((variant, percent)) => {
+                Some(Canary { endpoint: self.endpoint(fixture, variant, &grant).await?, percent })
+            }
+            None => None,
+        };
+        Some(Backend::Adaptor(Deployed { live, canary }))
+    }
+
+    /// An endpoint with one version of its adaptor, which has accepted its configuration.
+    async fn endpoint(
+        &mut self,
+        fixture: &Located<EndpointFixture>,
+        variant: Variant,
+        grant: &Arc<Grant>,
+    ) -> Option<Arc<Endpoint>> {
+        let adaptor = Arc::clone(self.adaptors.get(&variant.parts)?);
         if !adaptor.is_endpoint() {
             self.mistake(
                 &fixture.place,
@@ -170,12 +195,13 @@ impl Builder<'_> {
                 model: fixture.model.clone(),
                 config: Value::Object(fixture.config.clone()).to_string(),
             },
-            grant: grant?,
+            grant: Arc::clone(grant),
             budgets: Arc::clone(&self.input.budgets),
             pace: Arc::default(),
+            health: variant.health,
         });
         match endpoint.validate(self.input.egress).await {
-            Ok(()) => Some(Backend::Adaptor(endpoint)),
+            Ok(()) => Some(endpoint),
             Err(fault) => {
                 self.refused(fixture, &fault);
                 None
@@ -185,7 +211,7 @@ impl Builder<'_> {
 
     async fn takes_batches(&mut self, fixture: &EndpointFixture, backend: &Backend) -> bool {
         let asked = match backend {
-            Backend::Adaptor(endpoint) => endpoint.has_batch_enabled(self.input.egress).await,
+            Backend::Adaptor(deployed) => deployed.live.has_batch_enabled(self.input.egress).await,
             #[cfg(feature = "native-path")]
             Backend::Native(_) => Ok(false),
         };
@@ -219,7 +245,8 @@ impl Builder<'_> {
     }
 
     async fn cluster(&mut self, fixture: &Located<ClusterFixture>, all: &Fixtures) -> Option<Arc<Cluster>> {
-        let adaptor = self.adaptor(&[self.file_of(&fixture.adaptor)?])?;
+        let variant = self.cluster_variant(fixture)?;
+        let adaptor = Arc::clone(self.adaptors.get(&variant.parts)?);
         if !adaptor.is_cluster() {
             self.mistake(
                 &fixture.place,
@@ -269,6 +296,7 @@ fn add_endpoint(
     cluster: &ClusterFixture,
     backend: Backend,
     takes_batches: bool,
+    maintenance: Option<String>,
 ) {
     let endpoint = Arc::new(CatalogEndpoint {
         slug: fixture.slug.as_str().into(),
@@ -280,8 +308,10 @@ fn add_endpoint(
             access(&fixture.allowed_groups, &fixture.allowed_domains),
             access(&cluster.allowed_groups, &cluster.allowed_domains),
         ],
+        maintenance,
         backend,
         takes_batches,
+        shared_with: fixture.shared_with.clone(),
     });
     catalog.by_model.entry(fixture.model.clone()).or_default().push(Arc::clone(&endpoint));
     catalog.endpoints.insert(Arc::clone(&endpoint.slug), endpoint);

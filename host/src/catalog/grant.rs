@@ -38,6 +38,11 @@ pub(super) fn of_config(
     Ok(Grant::new(tenant, policy, origins(config), credential.into_iter().collect()))
 }
 
+/// The key that names a secret of the tenant's, in the place of one that names a variable.
+fn stored(key: &str) -> String {
+    format!("{}_secret", key.strip_suffix("_env_name").unwrap_or(key))
+}
+
 struct Reader<'a> {
     config: &'a Map<String, Value>,
     places: &'a ConfigPlaces,
@@ -54,14 +59,41 @@ impl Reader<'_> {
         Mistake::new(self.places.of(key).clone(), format!("{}: {message}", self.who), remedy)
     }
 
-    /// The value of the variable that `key` names.
+    /// Whether a secret is named: by a variable of the environment, or as one that the tenant has stored.
+    fn names(&self, key: &str) -> bool {
+        self.text(key).is_some() || self.text(&stored(key)).is_some()
+    }
+
+    /// The secret that `key` names.
     fn secret(&self, key: &str) -> Result<Option<&str>, Mistake> {
-        let Some(variable) = self.text(key) else { return Ok(None) };
+        let Some(variable) = self.text(key) else { return self.stored_secret(&stored(key)) };
         let value = self.input.env.get(variable).map(str::trim);
         value.map(Some).ok_or_else(|| {
             let message = format!("the environment variable {variable} is not set");
             self.mistake(key, message, format!("set it where airlock is started: export {variable}=…"))
         })
+    }
+
+    /// The tenant's own, which goes to its own origin and nowhere else.
+    fn stored_secret(&self, key: &str) -> Result<Option<&str>, Mistake> {
+        let Some(name) = self.text(key) else { return Ok(None) };
+        let Some(secret) = self.input.secrets.get(name) else {
+            let remedy = format!("store it first: airlock secret set {name}");
+            return Err(self.mistake(key, format!("there is no secret {name:?}"), remedy));
+        };
+        let fits = Origin::parse(&secret.origin).ok().is_some_and(|own| Some(own) == self.bound_to());
+        if !fits {
+            let message = format!("the secret {name:?} is for {}, and api_url is elsewhere", secret.origin);
+            return Err(self.mistake(
+                key,
+                message,
+                "correct api_url, or store the secret for its origin".into(),
+            ));
+        }
+        match &secret.value {
+            Ok(value) => Ok(Some(value)),
+            Err(why) => Err(self.mistake(key, why.clone(), "store the secret again".into())),
+        }
     }
 
     /// What credentials are bound to.
@@ -98,7 +130,9 @@ impl Reader<'_> {
 
     /// The header that carries the key. It is the host's alone, so that `extra_headers` cannot have it.
     fn key_header(&self) -> Result<HeaderName, Mistake> {
-        let Some(name) = self.text(API_KEY_HEADER) else { return Ok(header::AUTHORIZATION) };
+        let stored = self.text(&stored(API_KEY)).and_then(|name| self.input.secrets.get(name));
+        let named = stored.map(|secret| secret.header.as_str()).or_else(|| self.text(API_KEY_HEADER));
+        let Some(name) = named else { return Ok(header::AUTHORIZATION) };
         let extra = self.config.get("extra_headers").and_then(Value::as_object);
         if extra.is_some_and(|extra| extra.keys().any(|other| other.eq_ignore_ascii_case(name))) {
             let message = format!("extra_headers and {API_KEY_HEADER} both name {name:?}");
@@ -124,8 +158,8 @@ impl Reader<'_> {
 
     /// Whether a credential of several parts is there: all of `needed` where one of `keys` is.
     fn is_whole(&self, what: &str, keys: &[&str], needed: &[&str]) -> Result<bool, Mistake> {
-        let Some(named) = keys.iter().find(|key| self.text(key).is_some()) else { return Ok(false) };
-        match needed.iter().find(|key| self.text(key).is_none()) {
+        let Some(named) = keys.iter().find(|key| self.names(key)) else { return Ok(false) };
+        match needed.iter().find(|key| !self.names(key)) {
             None => Ok(true),
             Some(missing) => Err(self.mistake(
                 named,

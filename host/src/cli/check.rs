@@ -13,13 +13,13 @@ pub(super) async fn run(args: SettingsArgs, env: &Env) -> Result<(), Failure> {
     let cache_key = store::existing_cache_key(&settings.data).map_err(Failure::new)?.map(CacheKey);
     let checked = gateway::check(&settings, env, cache_key).await;
     let checked = checked.map_err(|error| Failure::to_load(error, settings.process.confine))?;
-    let catalog = &checked.catalog;
+    let catalog = checked;
     say(format_args!(
         "{}: {} cluster(s), {} endpoint(s), {} federated endpoint(s), all in order",
         settings.fixtures.display(),
         catalog.clusters().len(),
         catalog.endpoints().count(),
-        catalog.all_federated().count(),
+        catalog.federated_count(),
     ));
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::{
     config::Env,
     demo::{self, ModelServerConfig},
     observe,
-    store::{Store, StoreError},
+    store::{COMMAND_LINE, DEFAULT_TENANT, KeyOrder, Store, StoreError},
 };
 
 #[derive(Args)]
@@ -58,7 +58,9 @@ pub(super) async fn run(args: DemoArgs, env: &Env) -> Result<(), Failure> {
         adaptors: args.adaptors,
         ..SettingsArgs::default()
     };
-    let settings = settings.load(&env)?;
+    let mut settings = settings.load(&env)?;
+    // It is all in one folder, whatever else this machine is set to.
+    settings.database = None;
     let listener = serve::bind(settings.listen).await?;
     let models_stop = CancellationToken::new();
     let models = start_models(args.pace, &model_key, &models_stop).await?;
@@ -109,11 +111,11 @@ fn write_fixtures(folder: &Path, models: SocketAddr) -> Result<(), Failure> {
 /// A key for this run; the one of the last run ends.
 async fn fresh_key(data: &Path) -> Result<String, Failure> {
     let store = Store::open(data).await.map_err(Failure::new)?;
-    match store.revoke_key(KEY_NAME).await {
-        Ok(()) | Err(StoreError::UnknownKey(_)) => {}
+    match store.revoke_key(DEFAULT_TENANT, KEY_NAME, COMMAND_LINE).await {
+        Ok(()) | Err(StoreError::UnknownKey { .. }) => {}
         Err(error) => return Err(Failure::new(error)),
     }
-    let key = store.create_key(KEY_NAME).await.map_err(Failure::new)?;
+    let key = store.create_key(&KeyOrder::named(KEY_NAME)).await.map_err(Failure::new)?;
     store.close().await;
     Ok(key.secret)
 }

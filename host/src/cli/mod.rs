@@ -2,11 +2,13 @@
 //! read to standard error.
 
 mod adaptor;
+mod backup;
 mod check;
 mod compile;
 mod demo;
 mod keys;
 mod serve;
+mod store;
 
 use std::{fmt::Display, net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -32,6 +34,10 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Make, list and revoke API keys.
     Keys(keys::KeysArgs),
+    /// Write what the embedded store holds to one file, also while a gateway serves from it.
+    Backup(backup::BackupArgs),
+    /// Put a backup into a data folder that holds no store.
+    Restore(backup::BackupArgs),
     /// Look at components.
     Adaptor(adaptor::AdaptorArgs),
     /// Compile the component on standard input; what the gateway runs as a child of its own.
@@ -51,6 +57,10 @@ struct SettingsArgs {
     /// Folder of the embedded store [default: airlock-data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// PostgreSQL server in the place of the embedded store, as postgres://…; a password is better kept in
+    /// the variable AIRLOCK_DATABASE
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
@@ -64,7 +74,10 @@ struct SettingsArgs {
 
 impl SettingsArgs {
     fn load(self, env: &Env) -> Result<Settings, Failure> {
+        // Parsed here, as what clap refuses it also shows.
+        let database = self.database.as_deref().map(str::parse).transpose().map_err(Failure::new)?;
         let flags = Overrides {
+            database,
             listen: self.listen,
             data: self.data,
             fixtures: self.fixtures,
@@ -113,6 +126,8 @@ pub fn main() -> ExitCode {
             Command::Check(args) => check::run(args, &env).await,
             Command::Demo(args) => demo::run(args, &env).await,
             Command::Keys(args) => keys::run(args, &env).await,
+            Command::Backup(args) => backup::backup(args, &env).await,
+            Command::Restore(args) => backup::restore(args, &env).await,
             Command::Adaptor(args) => adaptor::run(args),
             Command::Compile(args) => compile::run(&args),
         }

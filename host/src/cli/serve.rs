@@ -23,7 +23,8 @@ pub(super) async fn run(args: SettingsArgs, env: &Env) -> Result<(), Failure> {
     let running = start(settings, env, listener, stop_signal()?).await?;
     print(format_args!("url={}", running.base_url()))?;
     print("ready")?;
-    let count = running.gateway.catalog().endpoints().count();
+    let count =
+        running.gateway.tenants().all().iter().map(|(_, catalog)| catalog.endpoints().count()).sum::<usize>();
     say(format_args!("airlock serves {count} endpoint(s) at {}", running.base_url()));
     running.finish().await
 }
@@ -70,7 +71,7 @@ pub(super) async fn start(
     stop: CancellationToken,
 ) -> Result<Running, Failure> {
     let address = listener.local_addr().map_err(Failure::new)?;
-    let store = Store::open(&settings.data).await.map_err(Failure::new)?;
+    let store = Store::open(&settings).await.map_err(Failure::new)?;
     let confine = settings.process.confine;
     let gateway = Gateway::assemble(settings, env, &store, Arc::new(LogLedger)).await;
     let gateway = gateway.map_err(|error| Failure::to_load(error, confine))?;

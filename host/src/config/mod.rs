@@ -2,6 +2,7 @@
 //! plain data. The only room that reads the environment.
 
 mod callbacks;
+mod database;
 mod env;
 mod process;
 mod sections;
@@ -18,6 +19,7 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use database::DatabaseUrl;
 pub use env::Env;
 pub use process::{Confine, ProcessSection};
 pub use sections::{BatchSection, CallbackSection, CompileSection, EgressSection, SandboxSection};
@@ -27,7 +29,7 @@ pub const DEFAULT_FILE: &str = "airlock.toml";
 
 /// `AIRLOCK_…` variables that others read: the command line, the log, the project's scripts. Any further one
 /// that is no setting is a mistake, most likely a misspelt setting.
-const NOT_SETTINGS: [&str; 6] = ["config", "log", "bin", "cache", "url", "key"];
+const NOT_SETTINGS: [&str; 7] = ["config", "log", "bin", "cache", "url", "key", "master_key"];
 
 /// Everything that can be set, with its default.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,8 +37,10 @@ const NOT_SETTINGS: [&str; 6] = ["config", "log", "bin", "cache", "url", "key"];
 pub struct Settings {
     /// Address to listen on.
     pub listen: SocketAddr,
-    /// Folder of the embedded store. Made where it is missing.
+    /// Folder of the embedded store, and of compiled adaptors. Made where it is missing.
     pub data: PathBuf,
+    /// A PostgreSQL server that holds the store in the place of the folder.
+    pub database: Option<DatabaseUrl>,
     /// Folder of the fixture files.
     pub fixtures: PathBuf,
     /// Folder of the bundled adaptors. Unset: `../adaptors` from the binary.
@@ -55,6 +59,8 @@ pub struct Settings {
     pub client_stall_seconds: u64,
     /// How long open requests may go on after the signal to stop, in seconds.
     pub drain_seconds: u64,
+    /// A file with the master keys of tenants' secrets, newest first, a line each. Unset: `AIRLOCK_MASTER_KEY`.
+    pub master_key_file: Option<PathBuf>,
     /// Whether `/metrics` is served. It needs no key.
     pub metrics: bool,
     /// Clusters that are down: a notice for each, which clients get with a 503.
@@ -78,6 +84,7 @@ impl Default for Settings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
             data: "airlock-data".into(),
+            database: None,
             fixtures: "fixtures".into(),
             adaptors: None,
             workers: 0,
@@ -87,6 +94,7 @@ impl Default for Settings {
             max_answer_seconds: 3600,
             client_stall_seconds: 60,
             drain_seconds: 30,
+            master_key_file: None,
             metrics: false,
             maintenance: BTreeMap::new(),
             sandbox: SandboxSection::default(),
@@ -108,6 +116,9 @@ pub struct Overrides {
     /// `--data`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
+    /// `--database`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseUrl>,
     /// `--fixtures`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fixtures: Option<PathBuf>,
@@ -211,6 +222,20 @@ impl Settings {
         } else {
             AddressPolicy::public(networks)
         }
+    }
+
+    /// Where calls for what tenants define may go.
+    pub fn tenant_address_policy(&self) -> AddressPolicy {
+        AddressPolicy::public(self.egress.allow_networks.clone())
+    }
+
+    /// The text of the master keys, where there are any.
+    pub fn master_keys(&self, env: &Env) -> Result<Option<String>, ConfigError> {
+        let Some(file) = &self.master_key_file else {
+            return Ok(env.get("AIRLOCK_MASTER_KEY").map(str::to_owned));
+        };
+        let text = std::fs::read_to_string(file);
+        text.map(Some).map_err(|e| ConfigError(format!("master_key_file {}: {e}", file.display())))
     }
 
     /// For each call of an adaptor.

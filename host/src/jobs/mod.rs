@@ -4,7 +4,7 @@ mod report;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
@@ -48,6 +48,8 @@ type Asked = Result<Arc<Answer>, Arc<Fault>>;
 /// What is known of one cluster.
 #[derive(Default)]
 struct Slot {
+    /// Which it is: an answer of a cluster that has been defined anew says nothing.
+    of: Weak<Cluster>,
     /// The last answer that others may be shown.
     kept: Option<Arc<Answer>>,
     /// A question on its way. Held by those who wait for it: when the last of them is gone, so is the question.
@@ -57,7 +59,10 @@ struct Slot {
 /// The reports of all clusters. An answer that an adaptor lets others see is kept, and asked for once where
 /// several want it at the same time.
 #[derive(Default)]
-pub struct JobBoard(Mutex<HashMap<Arc<str>, Slot>>);
+pub struct JobBoard(Mutex<Slots>);
+
+/// By tenant and by name.
+type Slots = HashMap<(Arc<str>, Arc<str>), Slot>;
 
 impl JobBoard {
     /// What a cluster is running, as far as `caller` may see it.
@@ -94,7 +99,7 @@ impl JobBoard {
         let ask = || ask(Arc::clone(cluster), egress.clone(), Arc::clone(request_id), caller.clone());
         let (asking, is_own) = {
             let mut slots = self.slots();
-            let slot = slots.entry(Arc::clone(&cluster.name)).or_default();
+            let slot = slot_of(&mut slots, cluster);
             if let Some(kept) = slot.kept.as_ref().filter(|kept| kept.is_fresh()) {
                 return Ok(Arc::clone(kept));
             }
@@ -111,17 +116,27 @@ impl JobBoard {
         if let Ok(answer) = &asked
             && answer.is_fresh()
         {
-            self.slots().entry(Arc::clone(&cluster.name)).or_default().kept = Some(Arc::clone(answer));
+            slot_of(&mut self.slots(), cluster).kept = Some(Arc::clone(answer));
             return asked;
         }
         // An answer for one caller, or a refusal of one, says nothing to another.
         if is_own { asked } else { ask().await }
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<Arc<str>, Slot>> {
+    fn slots(&self) -> MutexGuard<'_, Slots> {
         // Nothing panics while it is held; entries are whole at any time.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn slot_of<'a>(slots: &'a mut Slots, cluster: &Arc<Cluster>) -> &'a mut Slot {
+    let of = Arc::downgrade(cluster);
+    let key = (Arc::clone(cluster.grant.tenant().name()), Arc::clone(&cluster.name));
+    if slots.get(&key).is_none_or(|slot| !slot.of.ptr_eq(&of)) {
+        slots.retain(|_, slot| slot.of.strong_count() > 0);
+        slots.insert(key.clone(), Slot { of, ..Slot::default() });
+    }
+    slots.entry(key).or_default()
 }
 
 impl Answer {

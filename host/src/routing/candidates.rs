@@ -83,7 +83,7 @@ pub fn candidates(
             offered: if offered.is_empty() { "nothing".into() } else { offered.join(", ") },
         });
     }
-    let mut up = without_maintenance(catalog, able)?;
+    let mut up = without_maintenance(able)?;
     let first = turn % up.len().max(1);
     up.rotate_left(first);
     Ok(up)
@@ -96,7 +96,7 @@ pub fn endpoints_for(
     caller: &Caller,
     model: &str,
 ) -> Result<Vec<Arc<CatalogEndpoint>>, RouteError> {
-    without_maintenance(catalog, known(catalog, scope, caller, model)?)
+    without_maintenance(known(catalog, scope, caller, model)?)
 }
 
 fn known(
@@ -112,15 +112,13 @@ fn known(
 
 /// Those whose cluster is up; where none is, what its operator says.
 fn without_maintenance(
-    catalog: &Catalog,
     endpoints: Vec<Arc<CatalogEndpoint>>,
 ) -> Result<Vec<Arc<CatalogEndpoint>>, RouteError> {
-    let (up, down): (Vec<_>, Vec<_>) =
-        endpoints.into_iter().partition(|endpoint| notice(catalog, endpoint).is_none());
+    let (up, down): (Vec<_>, Vec<_>) = endpoints.into_iter().partition(|e| e.maintenance.is_none());
     match down.first() {
         Some(first) if up.is_empty() => Err(RouteError::Maintenance {
             cluster: first.cluster.clone(),
-            notice: notice(catalog, first).unwrap_or_default().to_owned(),
+            notice: first.maintenance.clone().unwrap_or_default(),
         }),
         _ => Ok(up),
     }
@@ -141,18 +139,11 @@ pub fn may_use(endpoint: &CatalogEndpoint, caller: &Caller) -> bool {
     endpoint.access.iter().all(|access| access.allows(caller))
 }
 
-/// What the operator says of an endpoint's cluster, where it is down.
-fn notice<'a>(catalog: &'a Catalog, endpoint: &CatalogEndpoint) -> Option<&'a str> {
-    catalog.cluster(&endpoint.cluster)?.maintenance.as_deref()
-}
-
 /// The models that a caller may use, sorted.
 pub fn visible_models(catalog: &Catalog, scope: &Scope, caller: &Caller) -> Result<Vec<String>, RouteError> {
     check_scope(catalog, scope)?;
-    let own = catalog.endpoints().map(|e| e.model.as_str());
-    let federated = catalog.all_federated().map(|(name, _)| name);
-    let mut names: Vec<String> = own
-        .chain(federated)
+    let mut names: Vec<String> = catalog
+        .models()
         .filter(|name| !serving(catalog, scope, caller, name).is_empty())
         .map(str::to_owned)
         .collect();
@@ -173,7 +164,8 @@ fn check_scope(catalog: &Catalog, scope: &Scope) -> Result<(), RouteError> {
 }
 
 /// A federated name stands for its targets and hides endpoints of the same name, except where the path
-/// names a cluster: there the endpoints speak for themselves.
+/// names a cluster: there the endpoints speak for themselves. What others share comes where the tenant has nothing of
+/// that name.
 fn serving(catalog: &Catalog, scope: &Scope, caller: &Caller, model: &str) -> Vec<Arc<CatalogEndpoint>> {
     let may = |e: &CatalogEndpoint| scope.covers(e) && may_use(e, caller);
     match catalog.federated(model) {
@@ -183,6 +175,11 @@ fn serving(catalog: &Catalog, scope: &Scope, caller: &Caller, model: &str) -> Ve
             .filter(|(access, endpoint)| access.allows(caller) && may(endpoint))
             .map(|(_, endpoint)| Arc::clone(endpoint))
             .collect(),
-        _ => catalog.endpoints_of(model).iter().filter(|e| may(e)).cloned().collect(),
+        _ => match catalog.endpoints_of(model) {
+            [] if scope.within.is_none() => {
+                catalog.shared_of(model).iter().filter(|e| may_use(e, caller)).cloned().collect()
+            }
+            own => own.iter().filter(|e| may(e)).cloned().collect(),
+        },
     }
 }

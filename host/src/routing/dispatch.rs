@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use airlock_sandbox::{Answer, Egress, EgressError, Fault, Task};
+use airlock_sandbox::{Answer, Egress, EgressError, Endpoint, Fault, Task};
 use http::StatusCode;
 
 use crate::catalog::{Backend, CatalogEndpoint};
@@ -11,39 +11,51 @@ use crate::catalog::{Backend, CatalogEndpoint};
 pub struct Dispatched {
     /// The endpoint that answered.
     pub endpoint: Arc<CatalogEndpoint>,
+    /// The version of its adaptor that did; none without an adaptor.
+    pub version: Option<Arc<Endpoint>>,
     /// Its answer. No byte of it has been read.
     pub answer: Result<Answer, Fault>,
 }
 
 /// Tries candidates in turn. The next one is asked only where this one certainly did no work for the
-/// client: it could not be reached, its sandbox failed, or it said that it is too busy.
+/// client: it could not be reached, its sandbox failed, or it said that it is too busy. `turn` decides which of an
+/// adaptor's versions gets the task, where one is on trial.
 pub async fn dispatch(
     egress: &Egress,
     candidates: Vec<Arc<CatalogEndpoint>>,
+    turn: usize,
     task: &Arc<Task>,
 ) -> Option<Dispatched> {
     let mut last = None;
     let mut candidates = candidates.into_iter().peekable();
     while let Some(endpoint) = candidates.next() {
-        let answer = run(egress, &endpoint, task).await;
+        let (version, answer) = run(egress, &endpoint, turn, task).await;
         if candidates.peek().is_some() && is_worth_another(&answer) {
             tracing::warn!(
                 request_id = %task.id, endpoint = %endpoint.slug, cause = %cause(&answer),
                 "an endpoint failed; the next one is tried"
             );
-            last = Some(Dispatched { endpoint, answer });
+            last = Some(Dispatched { endpoint, version, answer });
             continue;
         }
-        return Some(Dispatched { endpoint, answer });
+        return Some(Dispatched { endpoint, version, answer });
     }
     last
 }
 
-async fn run(egress: &Egress, endpoint: &CatalogEndpoint, task: &Arc<Task>) -> Result<Answer, Fault> {
+async fn run(
+    egress: &Egress,
+    endpoint: &CatalogEndpoint,
+    turn: usize,
+    task: &Arc<Task>,
+) -> (Option<Arc<Endpoint>>, Result<Answer, Fault>) {
     match &endpoint.backend {
-        Backend::Adaptor(adaptor) => adaptor.run(egress, task).await,
+        Backend::Adaptor(deployed) => {
+            let version = deployed.pick(turn);
+            (Some(Arc::clone(version)), version.run(egress, task).await)
+        }
         #[cfg(feature = "native-path")]
-        Backend::Native(native) => native.run(egress, task).await,
+        Backend::Native(native) => (None, native.run(egress, task).await),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Batches: reserved, started, followed, finished. What a row says once it is finished never changes.
 
-use sqlx::{Row as _, sqlite::SqliteRow};
+use sqlx::{Row as _, any::AnyRow};
 
-use super::{Store, StoreError, keys::now};
+use super::{Store, StoreError, now, writes::Line};
 
 /// Where a batch stands: FIRST's four words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub struct NewBatch {
     pub id: String,
     /// The caller's id.
     pub owner: String,
+    /// The tenant whose endpoint runs it.
+    pub tenant: String,
     /// The endpoint's slug.
     pub endpoint: String,
     /// The cluster's name.
@@ -91,15 +93,16 @@ pub enum Reservation {
 }
 
 impl Store {
-    /// Makes a row for a batch, unless its owner has `most` active ones or one with the same file: in one
-    /// statement, so that of many that try at once no more than `most` succeed.
+    /// Makes a row for a batch, unless its owner has `most` active ones or one with the same file: one after the
+    /// other, so that of many that try at once no more than `most` succeed.
     pub async fn reserve_batch(&self, batch: &NewBatch, most: u32) -> Result<Reservation, StoreError> {
+        let (mut transaction, _) = self.begin(Line::Batches).await?;
         let done = sqlx::query(
             "INSERT INTO batches (id, owner, endpoint, cluster, framework, model, input_file,
-                                  output_folder_path, status, created_at)
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'pending', ?9
+                                  output_folder_path, status, created_at, tenant)
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, 'pending', $9, $11
              WHERE (SELECT count(*) FROM batches
-                    WHERE owner = ?2 AND status IN ('pending', 'running')) < ?10",
+                    WHERE owner = $2 AND status IN ('pending', 'running')) < $10",
         )
         .bind(&batch.id)
         .bind(&batch.owner)
@@ -110,12 +113,16 @@ impl Store {
         .bind(&batch.input_file)
         .bind(&batch.output_folder_path)
         .bind(now())
-        .bind(most)
-        .execute(&self.pool)
+        .bind(i64::from(most))
+        .bind(&batch.tenant)
+        .execute(&mut *transaction)
         .await;
         match done {
             Ok(done) if done.rows_affected() == 0 => Ok(Reservation::QuotaExceeded),
-            Ok(_) => Ok(Reservation::Made),
+            Ok(_) => {
+                transaction.commit().await?;
+                Ok(Reservation::Made)
+            }
             Err(error) if error.as_database_error().is_some_and(|e| e.is_unique_violation()) => {
                 Ok(Reservation::FileInUse)
             }
@@ -125,7 +132,7 @@ impl Store {
 
     /// Takes a reservation back: the batch was not accepted.
     pub async fn release_batch(&self, id: &str) -> Result<(), StoreError> {
-        let delete = sqlx::query("DELETE FROM batches WHERE id = ? AND handle IS NULL");
+        let delete = sqlx::query("DELETE FROM batches WHERE id = $1 AND handle IS NULL");
         delete.bind(id).execute(&self.pool).await?;
         Ok(())
     }
@@ -139,7 +146,7 @@ impl Store {
         status: BatchStatus,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE batches SET handle = ?, task_ids = ?, status = ?, in_progress_at = ? WHERE id = ?",
+            "UPDATE batches SET handle = $1, task_ids = $2, status = $3, in_progress_at = $4 WHERE id = $5",
         )
         .bind(handle)
         .bind(task_ids)
@@ -160,8 +167,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let at = |wanted: BatchStatus| (status == wanted).then(now);
         sqlx::query(
-            "UPDATE batches SET status = ?, result = ?, completed_at = ?, failed_at = ?
-             WHERE id = ? AND status IN ('pending', 'running')",
+            "UPDATE batches SET status = $1, result = $2, completed_at = $3, failed_at = $4
+             WHERE id = $5 AND status IN ('pending', 'running')",
         )
         .bind(status.as_str())
         .bind(result)
@@ -175,14 +182,14 @@ impl Store {
 
     /// One batch of its owner.
     pub async fn batch(&self, owner: &str, id: &str) -> Result<Option<Batch>, StoreError> {
-        let select = sqlx::query("SELECT * FROM batches WHERE owner = ? AND id = ?");
+        let select = sqlx::query("SELECT * FROM batches WHERE owner = $1 AND id = $2");
         let row = select.bind(owner).bind(id).fetch_optional(&self.pool).await?;
         Ok(row.as_ref().map(batch_from_row).transpose()?)
     }
 
     /// An owner's batches, oldest first.
     pub async fn batches_of(&self, owner: &str) -> Result<Vec<Batch>, StoreError> {
-        let select = sqlx::query("SELECT * FROM batches WHERE owner = ? ORDER BY created_at, id");
+        let select = sqlx::query("SELECT * FROM batches WHERE owner = $1 ORDER BY created_at, id");
         let rows = select.bind(owner).fetch_all(&self.pool).await?;
         Ok(rows.iter().map(batch_from_row).collect::<Result<_, _>>()?)
     }
@@ -201,19 +208,20 @@ impl Store {
     /// serves a store.
     pub async fn fail_unstarted_batches(&self, why: &str) -> Result<u64, StoreError> {
         let done = sqlx::query(
-            "UPDATE batches SET status = 'failed', result = ?, failed_at = ?
+            "UPDATE batches SET status = 'failed', result = $1, failed_at = $2
              WHERE status IN ('pending', 'running') AND handle IS NULL",
         );
         Ok(done.bind(why).bind(now()).execute(&self.pool).await?.rows_affected())
     }
 }
 
-fn batch_from_row(row: &SqliteRow) -> Result<Batch, sqlx::Error> {
+fn batch_from_row(row: &AnyRow) -> Result<Batch, sqlx::Error> {
     let status: String = row.try_get("status")?;
     Ok(Batch {
         asked: NewBatch {
             id: row.try_get("id")?,
             owner: row.try_get("owner")?,
+            tenant: row.try_get("tenant")?,
             endpoint: row.try_get("endpoint")?,
             cluster: row.try_get("cluster")?,
             framework: row.try_get("framework")?,

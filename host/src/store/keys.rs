@@ -1,12 +1,21 @@
-//! API keys: made, listed, revoked, and watched for changes that another process makes.
+//! API keys: made, listed, revoked. Each of it is a write with an entry in the audit.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use serde_json::json;
 use sha2::{Digest, Sha256};
-use sqlx::{Row, Sqlite, pool::PoolConnection, sqlite::SqliteRow};
+use sqlx::{Row as _, any::AnyRow};
 
-use super::{Store, StoreError};
-use crate::auth::NewKey;
+use super::{
+    Store, StoreError,
+    audit::{NewAudit, write_audit},
+    now,
+    writes::Line,
+};
+use crate::auth::{NewKey, Role, Scope, Scopes};
+
+/// Whose keys are where nobody says.
+pub const DEFAULT_TENANT: &str = "default";
+/// Who made or revoked a key where no key was needed.
+pub const COMMAND_LINE: &str = "command line";
 
 /// A key as it is stored. The key itself is nowhere.
 #[derive(Debug, Clone)]
@@ -15,48 +24,99 @@ pub struct ApiKey {
     pub id: String,
     /// Its owner's name for it.
     pub name: String,
+    /// Whose it is.
+    pub tenant: String,
+    /// What its holder is.
+    pub role: Role,
+    /// What it may be used for.
+    pub scopes: Scopes,
+    /// The member that it was made for.
+    pub member: Option<String>,
     /// SHA-256 of the key.
     pub digest: [u8; 32],
     /// When it was made, in Unix seconds.
     pub created_at: i64,
+    /// From when on it does not count, in Unix seconds.
+    pub expires_at: Option<i64>,
     /// When it was revoked, in Unix seconds.
     pub revoked_at: Option<i64>,
 }
 
-pub(super) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+/// A key that somebody asks for.
+#[derive(Debug, Clone)]
+pub struct KeyOrder {
+    /// Its name, of which a tenant has one active one.
+    pub name: String,
+    /// Whose it is.
+    pub tenant: String,
+    /// What its holder is.
+    pub role: Role,
+    /// What it may be used for.
+    pub scopes: Scopes,
+    /// From when on it does not count, in Unix seconds.
+    pub expires_at: Option<i64>,
+    /// The member that it is for.
+    pub member: Option<String>,
+    /// For the audit: the id of the key that asks, or [`COMMAND_LINE`].
+    pub actor: String,
 }
 
-fn key_from_row(row: &SqliteRow) -> Result<ApiKey, sqlx::Error> {
-    let digest: Vec<u8> = row.try_get("digest")?;
-    Ok(ApiKey {
-        id: row.try_get("id")?,
-        name: row.try_get("name")?,
-        digest: digest
-            .try_into()
-            .map_err(|_| sqlx::Error::Decode("a key's digest is not 32 bytes long".into()))?,
-        created_at: row.try_get("created_at")?,
-        revoked_at: row.try_get("revoked_at")?,
-    })
+impl KeyOrder {
+    /// A user's key for inference, of the default tenant, without an end.
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            tenant: DEFAULT_TENANT.to_owned(),
+            role: Role::User,
+            scopes: Scope::Inference.into(),
+            expires_at: None,
+            member: None,
+            actor: COMMAND_LINE.to_owned(),
+        }
+    }
 }
 
 impl Store {
     /// Makes a key. It is shown once, here: only its digest is kept.
-    pub async fn create_key(&self, name: &str) -> Result<NewKey, StoreError> {
+    pub async fn create_key(&self, order: &KeyOrder) -> Result<NewKey, StoreError> {
         let key = NewKey::generate();
-        let digest = Sha256::digest(key.secret.as_bytes());
-        sqlx::query("INSERT INTO api_keys (id, name, digest, created_at) VALUES (?, ?, ?, ?)")
-            .bind(&key.id)
-            .bind(name)
-            .bind(digest.as_slice())
-            .bind(now())
-            .execute(&self.pool)
-            .await
-            .map_err(|error| match error.as_database_error() {
-                Some(e) if e.is_unique_violation() => StoreError::NameTaken(name.to_owned()),
-                _ => error.into(),
-            })?;
+        let (mut transaction, revision) = self.begin(Line::Store).await?;
+        // The name of a key that has expired is free.
+        sqlx::query(
+            "UPDATE api_keys SET revoked_at = expires_at
+             WHERE tenant = $1 AND name = $2 AND revoked_at IS NULL AND expires_at <= $3",
+        )
+        .bind(&order.tenant)
+        .bind(&order.name)
+        .bind(now())
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query(
+            "INSERT INTO api_keys (id, name, tenant, role, scopes, member, digest, created_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(&key.id)
+        .bind(&order.name)
+        .bind(&order.tenant)
+        .bind(order.role.as_str())
+        .bind(order.scopes.to_string())
+        .bind(&order.member)
+        .bind(Sha256::digest(key.secret.as_bytes()).to_vec())
+        .bind(now())
+        .bind(order.expires_at)
+        .execute(&mut *transaction)
+        .await
+        .map_err(|error| match error.as_database_error() {
+            Some(e) if e.is_unique_violation() => StoreError::NameTaken(order.name.clone()),
+            _ => error.into(),
+        })?;
+        let detail = json!({
+            "id": key.id, "role": order.role.as_str(), "scopes": order.scopes.to_string(),
+            "expires_at": order.expires_at, "member": order.member,
+        });
+        let audit = key_audit(&order.tenant, &order.actor, "create", &order.name, detail.to_string());
+        write_audit(&mut transaction, revision, &audit).await?;
+        transaction.commit().await?;
         Ok(key)
     }
 
@@ -67,41 +127,53 @@ impl Store {
         Ok(rows.iter().map(key_from_row).collect::<Result<_, _>>()?)
     }
 
-    /// Revokes the active key with this name or id.
-    pub async fn revoke_key(&self, name_or_id: &str) -> Result<(), StoreError> {
-        let done = sqlx::query(
-            "UPDATE api_keys SET revoked_at = ? WHERE (id = ? OR name = ?) AND revoked_at IS NULL",
+    /// Revokes the active key of a tenant with this name or id, for `actor`.
+    pub async fn revoke_key(&self, tenant: &str, name_or_id: &str, actor: &str) -> Result<(), StoreError> {
+        let (mut transaction, revision) = self.begin(Line::Store).await?;
+        let row = sqlx::query(
+            "UPDATE api_keys SET revoked_at = $1
+             WHERE tenant = $2 AND (id = $3 OR name = $3) AND revoked_at IS NULL RETURNING id, name",
         )
         .bind(now())
+        .bind(tenant)
         .bind(name_or_id)
-        .bind(name_or_id)
-        .execute(&self.pool)
+        .fetch_optional(&mut *transaction)
         .await?;
-        match done.rows_affected() {
-            0 => Err(StoreError::UnknownKey(name_or_id.to_owned())),
-            _ => Ok(()),
-        }
-    }
-
-    /// Watches for writes of other connections and processes.
-    pub async fn watch(&self) -> Result<ChangeWatch, StoreError> {
-        let mut watch = ChangeWatch { connection: self.pool.acquire().await?, version: 0 };
-        watch.changed().await?;
-        Ok(watch)
+        let unknown = || StoreError::UnknownKey { tenant: tenant.to_owned(), name: name_or_id.to_owned() };
+        let row = row.ok_or_else(unknown)?;
+        let (id, name): (String, String) = (row.try_get("id")?, row.try_get("name")?);
+        let audit = key_audit(tenant, actor, "revoke", &name, json!({ "id": id }).to_string());
+        write_audit(&mut transaction, revision, &audit).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 }
 
-/// A connection that only asks whether others have written (`PRAGMA data_version`, a look at shared
-/// memory).
-pub struct ChangeWatch {
-    connection: PoolConnection<Sqlite>,
-    version: i64,
+fn key_audit(tenant: &str, actor: &str, action: &str, name: &str, detail: String) -> NewAudit {
+    NewAudit {
+        tenant: tenant.to_owned(),
+        actor: actor.to_owned(),
+        action: action.to_owned(),
+        kind: "key".to_owned(),
+        name: name.to_owned(),
+        detail,
+    }
 }
 
-impl ChangeWatch {
-    /// Whether anybody has written since the last call.
-    pub async fn changed(&mut self) -> Result<bool, StoreError> {
-        let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *self.connection).await?;
-        Ok(std::mem::replace(&mut self.version, version) != version)
-    }
+fn key_from_row(row: &AnyRow) -> Result<ApiKey, sqlx::Error> {
+    let wrong = |what: &str| sqlx::Error::Decode(format!("a key's {what} cannot be read").into());
+    let digest: Vec<u8> = row.try_get("digest")?;
+    let (role, scopes): (String, String) = (row.try_get("role")?, row.try_get("scopes")?);
+    Ok(ApiKey {
+        id: row.try_get("id")?,
+        name: row.try_get("name")?,
+        tenant: row.try_get("tenant")?,
+        role: Role::parse(&role).ok_or_else(|| wrong("role"))?,
+        scopes: Scopes::parse(&scopes).ok_or_else(|| wrong("list of scopes"))?,
+        member: row.try_get("member")?,
+        digest: digest.try_into().map_err(|_| wrong("digest"))?,
+        created_at: row.try_get("created_at")?,
+        expires_at: row.try_get("expires_at")?,
+        revoked_at: row.try_get("revoked_at")?,
+    })
 }

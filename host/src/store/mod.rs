@@ -1,24 +1,32 @@
-//! What outlives the process, in one SQLite file. Never on the path of a request for a model: rooms that serve
-//! requests keep snapshots.
+//! What outlives the process, in SQLite or PostgreSQL. Never on the path of a request for a model: rooms that
+//! serve requests keep snapshots.
 
+mod audit;
+mod backup;
 mod batches;
+mod blobs;
 mod cache_key;
+mod documents;
 mod keys;
+mod place;
+mod writes;
 
-use std::{path::Path, time::Duration};
-
-use sqlx::{
-    SqlitePool,
-    migrate::MigrateError,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
+use sqlx::AnyPool;
+
+pub use audit::{AuditEntry, NewAudit};
+pub use backup::{backup, restore};
 pub use batches::{Batch, BatchStatus, NewBatch, Reservation};
 pub use cache_key::{cache_key, existing_cache_key};
-pub use keys::{ApiKey, ChangeWatch};
-
-/// The file inside the data folder.
-const FILE: &str = "airlock.sqlite3";
+pub use documents::{Change, Document, Expect};
+pub use keys::{ApiKey, COMMAND_LINE, DEFAULT_TENANT, KeyOrder};
+pub use place::Place;
+pub use writes::ChangeWatch;
 
 /// A failure of the store, in words for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -31,59 +39,82 @@ pub enum StoreError {
         /// What the system says.
         why: String,
     },
-    /// The file was written by a newer version.
+    /// The server cannot be used.
+    #[error("the database {server} cannot be used: {why}")]
+    Server {
+        /// Its address, without what is secret.
+        server: String,
+        /// What it says.
+        why: String,
+    },
+    /// The store was written by a newer version.
     #[error(
-        "{path} was written by a newer version of airlock (schema {version}). Run that version, or \
-         name another folder with --data"
+        "{place} was written by a newer version of airlock (schema {version}). Run that version, or \
+         name another folder with --data, or another database with --database"
     )]
     Newer {
-        /// The file's path.
-        path: String,
+        /// The file's path, or the server.
+        place: String,
         /// The schema's number.
         version: i64,
+    },
+    /// A backup that cannot be made or used.
+    #[error("the backup {path} cannot be used: {why}")]
+    Backup {
+        /// Its path.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The file is no longer where it was opened.
+    #[error("{0} was moved, removed or replaced while it was open; put it back, or restart airlock")]
+    Moved(String),
+    /// A document is not as a change expects it.
+    #[error("the {kind} {name:?} is not as it was expected to be")]
+    Conflict {
+        /// The document's kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// Its revision, where there is such a document.
+        found: Option<i64>,
     },
     /// A key of this name exists.
     #[error("there is an active key named {0:?} already; revoke it first or choose another name")]
     NameTaken(String),
     /// No such key.
-    #[error("there is no active key with the name or id {0:?}; `airlock keys list` shows them")]
-    UnknownKey(String),
+    #[error(
+        "there is no active key with the name or id {name:?} in the tenant {tenant:?}; `airlock keys list` \
+         shows them"
+    )]
+    UnknownKey {
+        /// The tenant that it was looked for in.
+        tenant: String,
+        /// What was looked for.
+        name: String,
+    },
     /// Anything else that the database says.
     #[error("the store failed: {0}")]
     Database(#[from] sqlx::Error),
 }
 
-/// The embedded store.
+/// The store. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    pool: SqlitePool,
+    pool: AnyPool,
+    /// Where it is a file.
+    file: Option<Arc<place::OpenFile>>,
 }
 
 impl Store {
-    /// Opens the store in `folder`, makes both where they are missing, and brings the schema up to date.
-    pub async fn open(folder: &Path) -> Result<Self, StoreError> {
-        let refuse = |why: String| StoreError::Folder { path: folder.display().to_string(), why };
-        Self::make_folder(folder)?;
-        let file = folder.join(FILE);
-        let options = SqliteConnectOptions::new()
-            .filename(&file)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            // A confined process writes nowhere else, so that SQLite's temporary files would fail.
-            .pragma("temp_store", "memory")
-            .busy_timeout(Duration::from_secs(5));
-        let pool = SqlitePoolOptions::new()
-            .max_connections(4)
-            .connect_with(options)
-            .await
-            .map_err(|e| refuse(e.to_string()))?;
-        match sqlx::migrate!("./migrations").run(&pool).await {
-            Ok(()) => Ok(Self { pool }),
-            Err(MigrateError::VersionMissing(version)) => {
-                Err(StoreError::Newer { path: file.display().to_string(), version })
+    /// Opens the store, makes it where it is missing, and brings its schema up to date.
+    pub async fn open(place: impl Into<Place>) -> Result<Self, StoreError> {
+        match place.into() {
+            Place::Folder(folder) => {
+                let (pool, file) = place::open_folder(&folder).await?;
+                Ok(Self { pool, file: Some(Arc::new(file)) })
             }
-            Err(error) => Err(refuse(error.to_string())),
+            Place::Server(url) => Ok(Self { pool: place::open_server(&url).await?, file: None }),
         }
     }
 
@@ -100,8 +131,19 @@ impl Store {
             .map_err(|e| StoreError::Folder { path: folder.display().to_string(), why: e.to_string() })
     }
 
-    /// Closes the connections, so that the write-ahead log is folded into the file.
+    /// Closes the connections, so that SQLite's write-ahead log is folded into its file.
     pub async fn close(self) {
         self.pool.close().await;
     }
+
+    /// Fails where the file of the store is not where it was.
+    fn check_file(&self) -> Result<(), StoreError> {
+        self.file.as_deref().map_or(Ok(()), place::OpenFile::check)
+    }
+}
+
+/// The time, as the store counts it: Unix seconds.
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -129,7 +129,8 @@ impl Grant {
         Self::new(Arc::clone(&self.tenant), self.policy.clone(), origins, credentials)
     }
 
-    pub(crate) fn tenant(&self) -> &Arc<Tenant> {
+    /// Whose calls it is for.
+    pub fn tenant(&self) -> &Arc<Tenant> {
         &self.tenant
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use airlock_sandbox::{EgressError, Fault};
 use http::StatusCode;
+use serde_json::json;
 
 use super::{ApiError, ErrorKind, MAX_RETRY_AFTER, table::INVALID};
 use crate::{
@@ -12,6 +13,8 @@ use crate::{
     jobs::JobsError,
     relay::{RelayError, UpstreamFailure},
     routing::RouteError,
+    store::StoreError,
+    tenants::{RolloutError, SecretError, WriteError},
 };
 
 impl From<AuthError> for ApiError {
@@ -24,6 +27,17 @@ impl From<AuthError> for ApiError {
             AuthError::Invalid => Self::new(
                 ErrorKind::InvalidKey,
                 "Incorrect API key provided. Check that it is complete and has not been revoked.",
+            ),
+            AuthError::Expired => {
+                Self::new(ErrorKind::InvalidKey, "This API key has expired. Ask for a new one.")
+            }
+            AuthError::Scope(scope) => Self::new(
+                ErrorKind::InsufficientScope,
+                format!("This API key was made without the scope `{}`, which this needs.", scope.as_str()),
+            ),
+            AuthError::StoreUnavailable => Self::new(
+                ErrorKind::StoreUnavailable,
+                "It cannot be told at the moment whether this API key is valid. Try again.",
             ),
         }
     }
@@ -72,7 +86,7 @@ impl From<BatchError> for ApiError {
         let kind = match error {
             BatchError::Route(error) => return error.into(),
             BatchError::Fault(fault) => return fault.into(),
-            BatchError::Store(error) => return Self::hidden(ErrorKind::Internal, error.to_string()),
+            BatchError::Store(error) => return Self::hidden(ErrorKind::StoreUnavailable, error.to_string()),
             BatchError::Unavailable(_) => ErrorKind::BatchUnavailable,
             BatchError::QuotaExceeded(_) => ErrorKind::BatchQuota,
             BatchError::FileInUse(_) | BatchError::NotReady { .. } => ErrorKind::BatchOngoing,
@@ -80,6 +94,51 @@ impl From<BatchError> for ApiError {
             BatchError::Failed(_) => ErrorKind::BatchFailed,
         };
         Self::new(kind, message)
+    }
+}
+
+impl From<WriteError> for ApiError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Invalid(mistakes) => {
+                // A line and a column would be those of a text that the client has never seen.
+                let first = mistakes.0.first().map(|m| format!("{}: {}", m.place.file.display(), m.message));
+                let all: Vec<_> = mistakes
+                    .0
+                    .iter()
+                    .map(
+                        |m| json!({ "where": m.place.file.display().to_string(), "message": m.message, "remedy": m.remedy }),
+                    )
+                    .collect();
+                Self::new(ErrorKind::InvalidDefinition, first.unwrap_or_default())
+                    .details(json!({ "mistakes": all }))
+            }
+            WriteError::Store(error) => error.into(),
+            WriteError::Stopping => Self::new(ErrorKind::Overloaded, "The gateway is stopping."),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict { .. } | StoreError::NameTaken(_) => {
+                Self::new(ErrorKind::Conflict, error.to_string())
+            }
+            error => Self::hidden(ErrorKind::StoreUnavailable, error.to_string()),
+        }
+    }
+}
+
+impl From<SecretError> for ApiError {
+    fn from(error: SecretError) -> Self {
+        Self::new(ErrorKind::SecretsUnavailable, error.to_string())
+    }
+}
+
+impl From<RolloutError> for ApiError {
+    fn from(error: RolloutError) -> Self {
+        Self::new(ErrorKind::RolloutRefused, error.to_string())
     }
 }
 

@@ -11,7 +11,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::relay::{RelayError, Rendered};
 
@@ -34,6 +34,8 @@ pub struct ApiError {
     retry_after: Option<Duration>,
     /// For the log alone.
     detail: Option<String>,
+    /// More for the client, beside OpenAI's fields.
+    more: Option<Value>,
 }
 
 impl ApiError {
@@ -49,6 +51,7 @@ impl ApiError {
             param: None,
             retry_after: None,
             detail: None,
+            more: None,
         }
     }
 
@@ -61,6 +64,13 @@ impl ApiError {
     #[must_use]
     pub fn param(mut self, param: impl Into<String>) -> Self {
         self.param = Some(param.into());
+        self
+    }
+
+    /// Tells the client more, under `error.details`.
+    #[must_use]
+    pub fn details(mut self, more: Value) -> Self {
+        self.more = Some(more);
         self
     }
 
@@ -86,9 +96,13 @@ impl ApiError {
 
     /// OpenAI's error object.
     pub fn body(&self) -> Bytes {
-        let body = json!({ "error": {
+        let mut body = json!({ "error": {
             "message": self.message, "type": self.type_, "param": self.param, "code": self.code,
         }});
+        if let (Some(more), Some(error)) = (&self.more, body.get_mut("error").and_then(Value::as_object_mut))
+        {
+            error.insert("details".into(), more.clone());
+        }
         Bytes::from(body.to_string())
     }
 

@@ -9,6 +9,7 @@ use http::StatusCode;
 pub enum ErrorKind {
     MissingKey,
     InvalidKey,
+    InsufficientScope,
     InvalidJson,
     InvalidValue,
     MissingParameter,
@@ -31,6 +32,22 @@ pub enum ErrorKind {
     CallbackSecret,
     /// A callback that nobody waits for.
     CallbackToken,
+    /// A role that is not enough.
+    Forbidden,
+    /// The tenant has no such thing.
+    ResourceNotFound,
+    /// Somebody else was first.
+    Conflict,
+    /// What would come of a change cannot be used.
+    InvalidDefinition,
+    /// A component that did not pass the gate.
+    AdaptorRefused,
+    /// The tenant has all that it may have.
+    TenantQuota,
+    /// A rollout that cannot be changed so.
+    RolloutRefused,
+    /// No master key.
+    SecretsUnavailable,
     UpstreamError,
     UpstreamAuth,
     UpstreamBadResponse,
@@ -48,6 +65,7 @@ pub enum ErrorKind {
     AdaptorTimeout,
     AnswerTimeout,
     Overloaded,
+    StoreUnavailable,
     Internal,
 }
 
@@ -69,9 +87,10 @@ const SERVER: &str = "server_error";
 
 impl ErrorKind {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 50] = [
         Self::MissingKey,
         Self::InvalidKey,
+        Self::InsufficientScope,
         Self::InvalidJson,
         Self::InvalidValue,
         Self::MissingParameter,
@@ -92,6 +111,14 @@ impl ErrorKind {
         Self::BatchFailed,
         Self::CallbackSecret,
         Self::CallbackToken,
+        Self::Forbidden,
+        Self::ResourceNotFound,
+        Self::Conflict,
+        Self::InvalidDefinition,
+        Self::AdaptorRefused,
+        Self::TenantQuota,
+        Self::RolloutRefused,
+        Self::SecretsUnavailable,
         Self::UpstreamError,
         Self::UpstreamAuth,
         Self::UpstreamBadResponse,
@@ -109,6 +136,7 @@ impl ErrorKind {
         Self::AdaptorTimeout,
         Self::AnswerTimeout,
         Self::Overloaded,
+        Self::StoreUnavailable,
         Self::Internal,
     ];
 
@@ -121,7 +149,8 @@ impl ErrorKind {
         use StatusCode as S;
         match self {
             Self::MissingKey => row(S::UNAUTHORIZED, INVALID, "invalid_api_key", "No `Authorization: Bearer` header. Send an API key; `airlock keys create` makes one."),
-            Self::InvalidKey => row(S::UNAUTHORIZED, INVALID, "invalid_api_key", "The key is unknown or revoked."),
+            Self::InvalidKey => row(S::UNAUTHORIZED, INVALID, "invalid_api_key", "The key is unknown, revoked or expired; the message says which of these can be told."),
+            Self::InsufficientScope => row(S::FORBIDDEN, INVALID, "insufficient_scope", "The key was made without the scope that the route needs: `inference` for everything about models."),
             Self::InvalidJson => row(S::BAD_REQUEST, INVALID, "invalid_json", "The body is not one JSON object; the message says where it breaks."),
             Self::InvalidValue => row(S::BAD_REQUEST, INVALID, "invalid_value", "A known field has a wrong type or is out of range; `param` names it."),
             Self::MissingParameter => row(S::BAD_REQUEST, INVALID, "missing_required_parameter", "A field that the operation needs is absent; `param` names it."),
@@ -142,6 +171,14 @@ impl ErrorKind {
             Self::BatchFailed => row(S::BAD_REQUEST, INVALID, "batch_failed", "The batch whose result is asked for failed; the message says why."),
             Self::CallbackSecret => row(S::UNAUTHORIZED, INVALID, "callback_unauthorized", "A callback of a backend does not carry the secret that this gateway was given (`INTERNAL_STREAMING_SECRET`)."),
             Self::CallbackToken => row(S::FORBIDDEN, INVALID, "callback_forbidden", "A callback of a backend names no request that waits for one, or shows the wrong token for it."),
+            Self::Forbidden => row(S::FORBIDDEN, INVALID, "forbidden", "The role of the key is not enough for this; the message names the one that is."),
+            Self::ResourceNotFound => row(S::NOT_FOUND, INVALID, "resource_not_found", "There is no such tenant, or it has no such thing. What belongs to another tenant does not exist either."),
+            Self::Conflict => row(S::CONFLICT, INVALID, "conflict", "It exists already, or somebody has changed it since it was read (`if-match`). Read it again."),
+            Self::InvalidDefinition => row(S::UNPROCESSABLE_ENTITY, INVALID, "invalid_definition", "What would come of the change cannot be used; `details` lists every mistake with its remedy. Nothing was changed."),
+            Self::AdaptorRefused => row(S::UNPROCESSABLE_ENTITY, INVALID, "adaptor_refused", "The component did not pass the gate; `details.report` says at which check and how to mend it."),
+            Self::TenantQuota => row(S::FORBIDDEN, INVALID, "tenant_quota", "The tenant has as many adaptors, or as many bytes of them, as its quota allows."),
+            Self::RolloutRefused => row(S::CONFLICT, INVALID, "rollout_refused", "The rollout cannot be changed so: there is no version to go back to, or a trial has no sensible share."),
+            Self::SecretsUnavailable => row(S::NOT_IMPLEMENTED, SERVER, "secrets_unavailable", "The gateway keeps no secrets: its operator has set no master key (`AIRLOCK_MASTER_KEY`, `master_key_file`)."),
             Self::UpstreamError => row(S::BAD_GATEWAY, "upstream_error", "upstream_error", "The backend answered with an error: its status, message, `type`, `param` and `code`, where it gave them."),
             Self::UpstreamAuth => row(S::BAD_GATEWAY, SERVER, "upstream_auth_error", "The backend refused the gateway's own credential. The operator has to correct it; the caller's key is fine."),
             Self::UpstreamBadResponse => row(S::BAD_GATEWAY, SERVER, "upstream_bad_response", "The backend's answer is not usable: no JSON, not the kind that was asked for, or a stream that broke off."),
@@ -159,6 +196,7 @@ impl ErrorKind {
             Self::AdaptorTimeout => row(S::GATEWAY_TIMEOUT, SERVER, "adaptor_timeout", "The adaptor did not reply in time (`sandbox.wall_seconds`)."),
             Self::AnswerTimeout => row(S::GATEWAY_TIMEOUT, SERVER, "answer_timeout", "The answer was not complete in time (`max_answer_seconds`)."),
             Self::Overloaded => row(S::SERVICE_UNAVAILABLE, SERVER, "overloaded", "Every sandbox (`sandbox.slots`) or every outbound call (`egress.max_open_calls`) is in use. Try again after `Retry-After`."),
+            Self::StoreUnavailable => row(S::SERVICE_UNAVAILABLE, SERVER, "store_unavailable", "The store cannot be read or written. Keys that are known go on; of others it cannot be told whether they are valid. Try again after `Retry-After`."),
             Self::Internal => row(S::INTERNAL_SERVER_ERROR, SERVER, "internal_error", "A fault of the gateway itself. Please report it with the request id."),
         }
     }

@@ -13,6 +13,7 @@ use crate::{
         error::{ApiError, ErrorKind},
         extract::{ScopePath, authenticate, read_body},
     },
+    auth::Scope,
     batch::{Batch, BatchError, BatchOrder, BatchStatus},
     gateway::Worker,
 };
@@ -29,8 +30,10 @@ pub(super) async fn submit(
     let gateway = worker.gateway();
     let (caller, parts, body) = authenticate(gateway.keys(), request).await?;
     let order = order(&read_body(&parts.headers, body, MAX_BODY).await?)?;
-    let submitted =
-        gateway.batches().submit(gateway.catalog(), worker.egress(), &scope, &caller, order).await;
+    let submitted = gateway
+        .batches()
+        .submit(&gateway.catalog(&caller.tenant), worker.egress(), &scope, &caller, order)
+        .await;
     let batch = submitted.map_err(told)?;
     Ok(Json(json!({
         "batch_id": batch.asked.id,
@@ -76,7 +79,7 @@ pub(super) async fn list(
     headers: HeaderMap,
 ) -> Result<Json<Vec<Value>>, ApiError> {
     let gateway = worker.gateway();
-    let caller = gateway.keys().authenticate(&headers)?;
+    let caller = gateway.keys().authenticate_for(Scope::Inference, &headers)?;
     let status = wanted_status(query.as_deref().unwrap_or_default())?;
     let batches = gateway.batches().list(&caller, status).await.map_err(told)?;
     Ok(Json(batches.iter().map(summary).collect()))
@@ -118,7 +121,7 @@ pub(super) async fn status(
     headers: HeaderMap,
 ) -> Result<Json<&'static str>, ApiError> {
     let gateway = worker.gateway();
-    let caller = gateway.keys().authenticate(&headers)?;
+    let caller = gateway.keys().authenticate_for(Scope::Inference, &headers)?;
     let status = gateway.batches().status(&caller, &id).await.map_err(told)?;
     Ok(Json(status.as_str()))
 }
@@ -130,7 +133,7 @@ pub(super) async fn result(
     headers: HeaderMap,
 ) -> Result<Json<String>, ApiError> {
     let gateway = worker.gateway();
-    let caller = gateway.keys().authenticate(&headers)?;
+    let caller = gateway.keys().authenticate_for(Scope::Inference, &headers)?;
     Ok(Json(gateway.batches().result(&caller, &id).await.map_err(told)?))
 }
 

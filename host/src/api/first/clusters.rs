@@ -11,9 +11,11 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     api::{error::ApiError, extract::RequestId},
+    auth::Scope,
     gateway::Worker,
     jobs::Report,
     routing::{VisibleCluster, public_status, visible_clusters},
+    tenants::DEFAULT_TENANT,
 };
 
 pub(super) async fn list_endpoints(
@@ -21,8 +23,8 @@ pub(super) async fn list_endpoints(
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
     let gateway = worker.gateway();
-    let caller = gateway.keys().authenticate(&headers)?;
-    let clusters = visible_clusters(gateway.catalog(), &caller);
+    let caller = gateway.keys().authenticate_for(Scope::Inference, &headers)?;
+    let clusters = visible_clusters(&gateway.catalog(&caller.tenant), &caller);
     let clusters: Map<String, Value> =
         clusters.into_iter().map(|(name, cluster)| (name.clone(), listed(&name, &cluster))).collect();
     Ok(Json(json!({ "clusters": clusters })))
@@ -43,8 +45,11 @@ pub(super) async fn jobs(
     headers: HeaderMap,
 ) -> Result<Json<Report>, ApiError> {
     let gateway = worker.gateway();
-    let caller = gateway.keys().authenticate(&headers)?;
-    let report = gateway.jobs().report(gateway.catalog(), worker.egress(), &id, &cluster, &caller).await;
+    let caller = gateway.keys().authenticate_for(Scope::Inference, &headers)?;
+    let report = gateway
+        .jobs()
+        .report(&gateway.catalog(&caller.tenant), worker.egress(), &id, &cluster, &caller)
+        .await;
     report.map(Json).map_err(|error| {
         let error = ApiError::from(error);
         tracing::warn!(request_id = %id, cluster, code = error.code(), detail = error.detail(), "no jobs");
@@ -54,5 +59,5 @@ pub(super) async fn jobs(
 
 /// Without a key: clusters without access rules only.
 pub(super) async fn status(State(worker): State<Worker>) -> Json<BTreeMap<String, bool>> {
-    Json(public_status(worker.gateway().catalog()))
+    Json(public_status(&worker.gateway().catalog(DEFAULT_TENANT)))
 }

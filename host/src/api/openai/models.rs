@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{error::ApiError, extract::ScopePath},
+    auth,
     gateway::Worker,
     routing::{RouteError, Scope, visible_models},
 };
@@ -42,8 +43,8 @@ pub(in crate::api) async fn retrieve(
 
 fn names(worker: &Worker, scope: &Scope, headers: &HeaderMap) -> Result<Vec<String>, ApiError> {
     let gateway = worker.gateway();
-    let caller = gateway.keys().authenticate(headers)?;
-    Ok(visible_models(gateway.catalog(), scope, &caller)?)
+    let caller = gateway.keys().authenticate_for(auth::Scope::Inference, headers)?;
+    Ok(visible_models(&gateway.catalog(&caller.tenant), scope, &caller)?)
 }
 
 fn model(id: &str) -> Value {

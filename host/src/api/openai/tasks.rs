@@ -18,7 +18,7 @@ use crate::{
     },
     gateway::Worker,
     ledger::{Entry, Outcome},
-    relay::{self, Plan},
+    relay::{self, Plan, RelayError},
     routing::{Scope, candidates, dispatch},
 };
 
@@ -80,7 +80,8 @@ async fn run(
     });
 
     let turn = gateway.next_turn();
-    let candidates = candidates(gateway.catalog(), scope, &caller, &parsed.model, operation, turn)?;
+    let candidates =
+        candidates(&gateway.catalog(&caller.tenant), scope, &caller, &parsed.model, operation, turn)?;
     let plan = Plan {
         stream: parsed.stream,
         show_usage: parsed.show_usage,
@@ -98,10 +99,13 @@ async fn run(
         user: Some(caller.for_adaptors()),
         body: parsed.body,
     });
-    let dispatched = dispatch(worker.egress(), candidates, &task)
+    let dispatched = dispatch(worker.egress(), candidates, turn, &task)
         .await
         .ok_or_else(|| ApiError::new(ErrorKind::Internal, "no endpoint was asked"))?;
     entry.note(|r| r.endpoint = Some(Arc::clone(&dispatched.endpoint.slug)));
-    let answer = dispatched.answer?;
-    Ok((relay::open(answer, plan, entry).await?, plan))
+    let opened = relay::open(dispatched.answer?, plan, entry).await;
+    if let (Some(version), Err(RelayError::Fault(fault))) = (&dispatched.version, &opened) {
+        version.note_fault(fault);
+    }
+    Ok((opened?, plan))
 }

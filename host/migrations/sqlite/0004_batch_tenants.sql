@@ -1,0 +1,2 @@
+-- Whose endpoint runs a batch.
+ALTER TABLE batches ADD COLUMN tenant TEXT NOT NULL DEFAULT 'default';

@@ -1,0 +1,296 @@
+//! Clusters, endpoints, federated endpoints and members: read, made, replaced, removed. What clusters and endpoints say is
+//! what fixture files say of them.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Path, RawQuery, Request, State},
+    response::Response,
+    routing::{MethodRouter, get},
+};
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    access::{Allowed, Wish, allow},
+    page::Page,
+    thing,
+};
+use crate::{
+    api::error::{ApiError, ErrorKind},
+    auth::Role,
+    catalog::Backend,
+    gateway::{Gateway, Worker},
+    store::{Change, Document, Expect, NewAudit},
+    tenants::Kind,
+};
+
+/// One kind of thing, and the path of its list.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Collection {
+    pub(super) path: &'static str,
+    kind: Kind,
+    /// What changing it takes.
+    wish: Wish,
+}
+
+pub(super) const COLLECTIONS: [Collection; 4] = [
+    Collection { path: "clusters", kind: Kind::Cluster, wish: Wish::Define },
+    Collection { path: "endpoints", kind: Kind::Endpoint, wish: Wish::Define },
+    Collection { path: "federated", kind: Kind::Federated, wish: Wish::Define },
+    Collection { path: "members", kind: Kind::Member, wish: Wish::Manage },
+];
+
+/// What is stored of a member.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Member {
+    role: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    email: String,
+}
+
+/// `GET` and `POST` of a list.
+pub(super) fn all(collection: Collection) -> MethodRouter<Worker> {
+    let list = move |State(worker): State<Worker>,
+                     Path(tenant): Path<String>,
+                     RawQuery(query): RawQuery,
+                     headers: HeaderMap| async move {
+        list(&worker, collection, &tenant, query.as_deref(), &headers).await
+    };
+    let create = move |State(worker): State<Worker>, Path(tenant): Path<String>, request: Request| async move {
+        create(&worker, collection, &tenant, request).await
+    };
+    get(list).post(create)
+}
+
+/// `GET`, `PUT` and `DELETE` of one.
+pub(super) fn one(collection: Collection) -> MethodRouter<Worker> {
+    type Names = Path<(String, String)>;
+    let read = move |State(worker): State<Worker>, Path((tenant, name)): Names, headers: HeaderMap| async move {
+        let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Read)?;
+        let document = find(worker.gateway(), collection.kind, &tenant, &name).await?;
+        Ok::<_, ApiError>(thing::answer(StatusCode::OK, &document))
+    };
+    let replace = move |State(worker): State<Worker>, Path((tenant, name)): Names, request: Request| async move {
+        replace(&worker, collection, &tenant, &name, request).await
+    };
+    let delete = move |State(worker): State<Worker>, Path((tenant, name)): Names, headers: HeaderMap| async move {
+        let allowed = allow(worker.gateway(), &headers, &tenant, collection.wish)?;
+        let expect = thing::expectation(&headers)?;
+        find(worker.gateway(), collection.kind, &allowed.tenant, &name).await?;
+        remove(worker.gateway(), &allowed, collection.kind, &name, expect).await
+    };
+    get(read).put(replace).delete(delete)
+}
+
+async fn list(
+    worker: &Worker,
+    collection: Collection,
+    tenant: &str,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Json<Value>, ApiError> {
+    let Allowed { tenant, .. } = allow(worker.gateway(), headers, tenant, Wish::Read)?;
+    let page = Page::of(query)?;
+    let kind = collection.kind.as_str();
+    let found = worker.gateway().store().page(&tenant, kind, page.after.as_deref(), page.to_ask()).await?;
+    Ok(Json(page.list(found, |document| document.name.clone(), thing::shown)))
+}
+
+async fn create(
+    worker: &Worker,
+    collection: Collection,
+    tenant: &str,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (allowed, headers, body) = begin(worker, collection, tenant, request)?;
+    let spec: Value = thing::body(&headers, body).await?;
+    let Some(name) = collection.kind.name_of(&spec) else {
+        let message = format!("It needs a name: `PUT` it to its path below `{}`.", collection.path);
+        return Err(ApiError::new(ErrorKind::MissingParameter, message).param("name"));
+    };
+    put(worker.gateway(), &allowed, collection.kind, &name, &spec, Expect::Absent).await
+}
+
+async fn replace(
+    worker: &Worker,
+    collection: Collection,
+    tenant: &str,
+    name: &str,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (allowed, headers, body) = begin(worker, collection, tenant, request)?;
+    let expect = thing::expectation(&headers)?;
+    let spec: Value = thing::body(&headers, body).await?;
+    match collection.kind.name_of(&spec) {
+        Some(own) if own != name => {
+            let message = format!("What it says makes its name `{own}`; the path says `{name}`.");
+            return Err(ApiError::new(ErrorKind::InvalidValue, message).param("name"));
+        }
+        _ => thing::check_name("a thing", name)?,
+    }
+    put(worker.gateway(), &allowed, collection.kind, name, &spec, expect).await
+}
+
+fn begin(
+    worker: &Worker,
+    collection: Collection,
+    tenant: &str,
+    request: Request,
+) -> Result<(Allowed, HeaderMap, Body), ApiError> {
+    let (parts, body) = request.into_parts();
+    let allowed = allow(worker.gateway(), &parts.headers, tenant, collection.wish)?;
+    Ok((allowed, parts.headers, body))
+}
+
+/// Stores it. Making the same thing twice is no mistake.
+pub(super) async fn put(
+    gateway: &Gateway,
+    allowed: &Allowed,
+    kind: Kind,
+    name: &str,
+    spec: &Value,
+    expect: Expect,
+) -> Result<Response, ApiError> {
+    thing::check_name("a thing", name)?;
+    let before = gateway.store().document(&allowed.tenant, kind.as_str(), name).await?;
+    if let (Expect::Absent, Some(before)) = (expect, &before)
+        && serde_json::from_str::<Value>(&before.body).is_ok_and(|own| own == *spec)
+    {
+        return Ok(thing::answer(StatusCode::OK, before));
+    }
+    if kind == Kind::Member {
+        check_member(spec, allowed)?;
+    }
+    let change = Change::Put {
+        tenant: allowed.tenant.clone(),
+        kind: kind.as_str().into(),
+        name: name.to_owned(),
+        body: spec.to_string(),
+        expect,
+    };
+    let action = if before.is_some() { "replace" } else { "create" };
+    write(gateway, allowed, vec![change], action, kind, name, json!({ "spec": spec })).await?;
+    let after = find(gateway, kind, &allowed.tenant, name).await?;
+    Ok(thing::answer(if before.is_some() { StatusCode::OK } else { StatusCode::CREATED }, &after))
+}
+
+fn check_member(spec: &Value, allowed: &Allowed) -> Result<(), ApiError> {
+    let member: Member = serde_json::from_value(spec.clone())
+        .map_err(|error| ApiError::new(ErrorKind::InvalidValue, format!("This is no member: {error}.")))?;
+    let Some(role) = Role::parse(&member.role) else {
+        let known = Role::ALL.map(Role::as_str).join(", ");
+        let message = format!("{:?} is no role; it is one of {known}.", member.role);
+        return Err(ApiError::new(ErrorKind::InvalidValue, message).param("role"));
+    };
+    if role > allowed.caller.role {
+        let message = "Nobody can give a role above their own.";
+        return Err(ApiError::new(ErrorKind::Forbidden, message).param("role"));
+    }
+    Ok(())
+}
+
+/// Removes it.
+pub(super) async fn remove(
+    gateway: &Gateway,
+    allowed: &Allowed,
+    kind: Kind,
+    name: &str,
+    expect: Expect,
+) -> Result<StatusCode, ApiError> {
+    let change = Change::Delete {
+        tenant: allowed.tenant.clone(),
+        kind: kind.as_str().into(),
+        name: name.to_owned(),
+        expect,
+    };
+    write(gateway, allowed, vec![change], "delete", kind, name, Value::Null).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Makes changes in a caller's name.
+pub(super) async fn write(
+    gateway: &Gateway,
+    allowed: &Allowed,
+    changes: Vec<Change>,
+    action: &str,
+    kind: Kind,
+    name: &str,
+    detail: Value,
+) -> Result<i64, ApiError> {
+    let audit = NewAudit {
+        tenant: allowed.tenant.clone(),
+        actor: allowed.caller.key_id.to_string(),
+        action: action.to_owned(),
+        kind: kind.as_str().to_owned(),
+        name: name.to_owned(),
+        detail: detail.to_string(),
+    };
+    Ok(gateway.tenants().write(&allowed.tenant, changes, audit).await?)
+}
+
+/// One document, or 404.
+pub(super) async fn find(
+    gateway: &Gateway,
+    kind: Kind,
+    tenant: &str,
+    name: &str,
+) -> Result<Document, ApiError> {
+    let found = gateway.store().document(tenant, kind.as_str(), name).await?;
+    found.ok_or_else(|| {
+        let message = format!("The tenant `{tenant}` has no {} `{name}`.", kind.as_str());
+        ApiError::new(ErrorKind::ResourceNotFound, message)
+    })
+}
+
+/// `GET …/routes/{model}`: where a request for this model goes, and why.
+pub(super) async fn route(
+    State(worker): State<Worker>,
+    Path((tenant, model)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, ApiError> {
+    let gateway = worker.gateway();
+    let Allowed { tenant, .. } = allow(gateway, &headers, &tenant, Wish::Read)?;
+    let catalog = gateway.catalog(&tenant);
+    let (endpoints, why) = match (catalog.federated(&model), catalog.endpoints_of(&model)) {
+        (Some(federated), _) => {
+            let targets = federated.targets.iter().map(|(_, endpoint)| endpoint.clone()).collect::<Vec<_>>();
+            (targets, "a federated endpoint has this name: its targets, in turn")
+        }
+        (None, own) if !own.is_empty() => {
+            (own.to_vec(), "the tenant's own endpoints for this model, in turn")
+        }
+        _ => (
+            catalog.shared_of(&model).to_vec(),
+            "endpoints that other tenants share; there is none of its own",
+        ),
+    };
+    if endpoints.is_empty() {
+        return Err(ApiError::new(
+            ErrorKind::ModelNotFound,
+            format!("The tenant `{tenant}` reaches no model `{model}`."),
+        ));
+    }
+    let endpoints: Vec<Value> = endpoints
+        .iter()
+        .map(|endpoint| {
+            #[cfg_attr(not(feature = "native-path"), expect(irrefutable_let_patterns, reason = "one kind"))]
+            let versions = if let Backend::Adaptor(deployed) = &endpoint.backend {
+                let canary = deployed.canary.as_ref();
+                json!({
+                    "live": deployed.live.adaptor.digest(),
+                    "canary": canary.map(|c| json!({ "digest": c.endpoint.adaptor.digest(), "percent": c.percent })),
+                })
+            } else {
+                Value::Null
+            };
+            json!({
+                "endpoint": endpoint.slug, "cluster": endpoint.cluster, "framework": endpoint.framework,
+                "model": endpoint.model, "maintenance": endpoint.maintenance, "adaptor": versions,
+            })
+        })
+        .collect();
+    Ok(Json(json!({ "object": "route", "model": model, "why": why, "endpoints": endpoints })))
+}

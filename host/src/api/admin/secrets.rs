@@ -1,0 +1,123 @@
+//! A tenant's secrets: written, never read again.
+
+use airlock_sandbox::Origin;
+use axum::{
+    Json,
+    extract::{Path, RawQuery, Request, State},
+    response::{IntoResponse as _, Response},
+};
+use http::{HeaderMap, HeaderName, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    access::{Allowed, Wish, allow},
+    entries::{find, remove, write},
+    page::Page,
+    thing,
+};
+use crate::{
+    api::error::{ApiError, ErrorKind},
+    gateway::Worker,
+    store::{Change, Document},
+    tenants::{Kind, SecretOwner},
+};
+
+type Names = Path<(String, String)>;
+
+/// What makes a secret.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    value: String,
+    origin: String,
+    #[serde(default = "authorization")]
+    header: String,
+}
+
+fn authorization() -> String {
+    "authorization".into()
+}
+
+pub(super) async fn list(
+    State(worker): State<Worker>,
+    Path(tenant): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Json<Value>, ApiError> {
+    let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Read)?;
+    let page = Page::of(query.as_deref())?;
+    let kind = Kind::Secret.as_str();
+    let found = worker.gateway().store().page(&tenant, kind, page.after.as_deref(), page.to_ask()).await?;
+    Ok(Json(page.list(found, |secret| secret.name.clone(), shown)))
+}
+
+pub(super) async fn read(
+    State(worker): State<Worker>,
+    Path((tenant, name)): Names,
+    headers: HeaderMap,
+) -> Result<Json<Value>, ApiError> {
+    let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Read)?;
+    Ok(Json(shown(&find(worker.gateway(), Kind::Secret, &tenant, &name).await?)))
+}
+
+/// Where it goes, and nothing of what it is.
+fn shown(document: &Document) -> Value {
+    let mut shown = thing::shown(document);
+    if let Some(spec) = shown.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.retain(|key, _| matches!(key.as_str(), "origin" | "header"));
+    }
+    shown
+}
+
+pub(super) async fn replace(
+    State(worker): State<Worker>,
+    Path((tenant, name)): Names,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let gateway = worker.gateway();
+    let (parts, body) = request.into_parts();
+    let allowed = allow(gateway, &parts.headers, &tenant, Wish::Define)?;
+    thing::check_name("a secret", &name)?;
+    let expect = thing::expectation(&parts.headers)?;
+    let Order { value, origin, header } = thing::body(&parts.headers, body).await?;
+    let refuse = |param: &str, why: String| Err(ApiError::new(ErrorKind::InvalidValue, why).param(param));
+    let Ok(origin) = Origin::parse(&origin).map(|origin| origin.to_string()) else {
+        return refuse("origin", "`origin` is scheme and host, such as `https://api.example.org`.".into());
+    };
+    let Ok(header) = HeaderName::try_from(&header) else {
+        return refuse("header", format!("{header:?} is not the name of a header."));
+    };
+    if value.is_empty() || value.chars().any(char::is_control) {
+        return refuse(
+            "value",
+            "`value` is empty, or holds a line break or another control character.".into(),
+        );
+    }
+    let owner =
+        SecretOwner { tenant: &allowed.tenant, name: &name, origin: &origin, header: header.as_str() };
+    let sealed = gateway.master_keys().seal(owner, &value)?;
+    let change = Change::Put {
+        tenant: allowed.tenant.clone(),
+        kind: Kind::Secret.as_str().into(),
+        name: name.clone(),
+        body: json!(sealed).to_string(),
+        expect,
+    };
+    let detail = json!({ "origin": origin, "header": header.as_str() });
+    write(gateway, &allowed, vec![change], "set", Kind::Secret, &name, detail).await?;
+    let stored = find(gateway, Kind::Secret, &allowed.tenant, &name).await?;
+    Ok((StatusCode::OK, Json(shown(&stored))).into_response())
+}
+
+pub(super) async fn delete(
+    State(worker): State<Worker>,
+    Path((tenant, name)): Names,
+    headers: HeaderMap,
+) -> Result<StatusCode, ApiError> {
+    let gateway = worker.gateway();
+    let allowed = allow(gateway, &headers, &tenant, Wish::Define)?;
+    let expect = thing::expectation(&headers)?;
+    find(gateway, Kind::Secret, &allowed.tenant, &name).await?;
+    remove(gateway, &allowed, Kind::Secret, &name, expect).await
+}

@@ -1,0 +1,147 @@
+//! Tenants themselves: the operator's business.
+
+use axum::{
+    Json,
+    extract::{Path, RawQuery, Request, State},
+    response::Response,
+};
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    access::{Allowed, Wish, allow},
+    entries,
+    page::Page,
+    thing,
+};
+use crate::{
+    api::error::{ApiError, ErrorKind},
+    auth::Role,
+    gateway::Worker,
+    store::{Change, Document, Expect},
+    tenants::{DEFAULT_TENANT, Kind, TenantSettings},
+};
+
+/// What makes a tenant.
+#[derive(Deserialize)]
+struct NewTenant {
+    name: String,
+    #[serde(flatten)]
+    settings: Value,
+}
+
+/// `GET`: all of them for an operator, a caller's own for others.
+pub(super) async fn list(
+    State(worker): State<Worker>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Json<Value>, ApiError> {
+    let gateway = worker.gateway();
+    let own = gateway.keys().authenticate(&headers)?.tenant.to_string();
+    let Allowed { caller, .. } = allow(gateway, &headers, &own, Wish::Read)?;
+    let page = Page::of(query.as_deref())?;
+    let mut names: Vec<String> = match caller.role {
+        Role::Operator => gateway.tenants().names(),
+        _ => vec![caller.tenant.to_string()],
+    };
+    names.retain(|name| page.after.as_ref().is_none_or(|after| name > after));
+    names.truncate(usize::try_from(page.to_ask()).unwrap_or(usize::MAX));
+    let mut found = Vec::new();
+    for name in names {
+        found.push(document(&worker, &name).await?);
+    }
+    Ok(Json(page.list(found, |tenant| tenant.name.clone(), thing::shown)))
+}
+
+/// `default` is there without anybody having made it.
+async fn document(worker: &Worker, name: &str) -> Result<Document, ApiError> {
+    match entries::find(worker.gateway(), Kind::Tenant, name, name).await {
+        Err(error) if error.kind() == ErrorKind::ResourceNotFound && name == DEFAULT_TENANT => Ok(Document {
+            tenant: name.to_owned(),
+            kind: Kind::Tenant.as_str().to_owned(),
+            name: name.to_owned(),
+            body: "{}".to_owned(),
+            revision: 0,
+            created_at: 0,
+            updated_at: 0,
+        }),
+        found => found,
+    }
+}
+
+/// `POST`
+pub(super) async fn create(State(worker): State<Worker>, request: Request) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let allowed = allow(worker.gateway(), &parts.headers, DEFAULT_TENANT, Wish::Operate)?;
+    let NewTenant { name, settings } = thing::body(&parts.headers, body).await?;
+    thing::check_name("a tenant", &name)?;
+    let allowed = Allowed { tenant: name.clone(), ..allowed };
+    put(&worker, &allowed, &name, settings, Expect::Absent).await
+}
+
+/// `GET` of one.
+pub(super) async fn read(
+    State(worker): State<Worker>,
+    Path(tenant): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Read)?;
+    Ok(thing::answer(StatusCode::OK, &document(&worker, &tenant).await?))
+}
+
+/// `PUT`: its settings.
+pub(super) async fn replace(
+    State(worker): State<Worker>,
+    Path(tenant): Path<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let allowed = allow(worker.gateway(), &parts.headers, &tenant, Wish::Operate)?;
+    let expect = thing::expectation(&parts.headers)?;
+    let settings = thing::body(&parts.headers, body).await?;
+    put(&worker, &allowed, &tenant, settings, expect).await
+}
+
+async fn put(
+    worker: &Worker,
+    allowed: &Allowed,
+    name: &str,
+    settings: Value,
+    expect: Expect,
+) -> Result<Response, ApiError> {
+    let read: TenantSettings = serde_json::from_value(settings)
+        .map_err(|error| ApiError::new(ErrorKind::InvalidValue, format!("This is no tenant: {error}.")))?;
+    let spec = serde_json::to_value(read).unwrap_or_default();
+    entries::put(worker.gateway(), allowed, Kind::Tenant, name, &spec, expect).await
+}
+
+/// `DELETE`: with all that it has, and its keys.
+pub(super) async fn delete(
+    State(worker): State<Worker>,
+    Path(tenant): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, ApiError> {
+    let gateway = worker.gateway();
+    let allowed = allow(gateway, &headers, &tenant, Wish::Operate)?;
+    if tenant == DEFAULT_TENANT {
+        let message = "The tenant `default` owns what fixtures load, and stays.";
+        return Err(ApiError::new(ErrorKind::Forbidden, message));
+    }
+    let expect = thing::expectation(&headers)?;
+    for key in
+        gateway.store().keys().await?.iter().filter(|key| key.tenant == tenant && key.revoked_at.is_none())
+    {
+        gateway.store().revoke_key(&tenant, &key.id, &allowed.caller.key_id).await?;
+    }
+    gateway.keys().refresh(gateway.store()).await?;
+    let documents = gateway.store().documents(Some(&tenant), None).await?;
+    let changes = documents.into_iter().map(|document| {
+        let is_itself = document.kind == Kind::Tenant.as_str();
+        let expect = if is_itself { expect } else { Expect::Any };
+        Change::Delete { tenant: document.tenant, kind: document.kind, name: document.name, expect }
+    });
+    let detail = json!({ "with": "all that it had" });
+    entries::write(gateway, &allowed, changes.collect(), "delete", Kind::Tenant, &tenant, detail).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

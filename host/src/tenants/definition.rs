@@ -1,0 +1,230 @@
+//! What a tenant has defined, from documents to what a catalog is made of.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
+
+use airlock_sandbox::TenantLimits;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{rollout::Rollout, secrets::Sealed};
+use crate::{
+    fixtures::{Fixtures, Mistakes, endpoint_slug, slugify},
+    store::{Change, Document},
+};
+
+/// The kinds of documents that say what a tenant's requests can reach.
+pub const CATALOG_KINDS: [Kind; 3] = [Kind::Cluster, Kind::Endpoint, Kind::Federated];
+
+/// What a document is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// The tenant itself.
+    Tenant,
+    /// A person or program that belongs to it.
+    Member,
+    /// A secret.
+    Secret,
+    /// An uploaded adaptor: which versions get tasks.
+    Adaptor,
+    /// One version of it.
+    Version,
+    /// A cluster.
+    Cluster,
+    /// An endpoint.
+    Endpoint,
+    /// A federated endpoint.
+    Federated,
+}
+
+impl Kind {
+    /// The word that the store has for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::Member => "member",
+            Self::Secret => "secret",
+            Self::Adaptor => "adaptor",
+            Self::Version => "version",
+            Self::Cluster => "cluster",
+            Self::Endpoint => "endpoint",
+            Self::Federated => "federated",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        let all = [
+            Self::Tenant,
+            Self::Member,
+            Self::Secret,
+            Self::Adaptor,
+            Self::Version,
+            Self::Cluster,
+            Self::Endpoint,
+            Self::Federated,
+        ];
+        all.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// The name that follows from what an entry says, where its kind is an entry's and it says enough.
+    pub fn name_of(self, fields: &Value) -> Option<String> {
+        let text = |key: &str| fields.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        match self {
+            Self::Cluster => text("cluster_name").map(str::to_owned),
+            Self::Endpoint => Some(endpoint_slug(text("cluster")?, text("framework")?, text("model")?)),
+            Self::Federated => text("slug").map(str::to_owned).or_else(|| text("name").map(slugify)),
+            _ => None,
+        }
+    }
+
+    /// Whether a change of it changes what requests can reach.
+    pub fn is_routed(self) -> bool {
+        matches!(
+            self,
+            Self::Tenant | Self::Secret | Self::Adaptor | Self::Cluster | Self::Endpoint | Self::Federated
+        )
+    }
+
+    /// FIRST's word for it in a fixture file.
+    const fn fixture(self) -> Option<&'static str> {
+        match self {
+            Self::Cluster => Some("resource_server.cluster"),
+            Self::Endpoint => Some("resource_server.endpoint"),
+            Self::Federated => Some("resource_server.federatedendpoint"),
+            _ => None,
+        }
+    }
+}
+
+/// What is stored of a tenant itself.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TenantSettings {
+    /// For people.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// What it may have and use.
+    pub quota: Quota,
+}
+
+/// What a tenant may have and use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quota {
+    /// Adaptors.
+    pub adaptors: usize,
+    /// Bytes of all versions of all adaptors together.
+    pub adaptor_bytes: u64,
+    /// Adaptor instances at the same time.
+    pub instances: usize,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self { adaptors: 100, adaptor_bytes: 512 << 20, instances: 64 }
+    }
+}
+
+impl Quota {
+    /// The sandbox's part of it.
+    pub fn limits(&self) -> TenantLimits {
+        TenantLimits { instances: self.instances, ..TenantLimits::default() }
+    }
+}
+
+/// All documents of one tenant that decide what its requests reach, by kind and name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Definition(BTreeMap<(String, String), Document>);
+
+impl Definition {
+    /// Of these documents, which are all of one tenant.
+    pub fn of(documents: impl IntoIterator<Item = Document>) -> Self {
+        let routed = documents.into_iter().filter(|d| Kind::parse(&d.kind).is_some_and(Kind::is_routed));
+        Self(routed.map(|d| ((d.kind.clone(), d.name.clone()), d)).collect())
+    }
+
+    /// The same with changes made. Revisions are as before: nobody has stored it.
+    pub fn changed(&self, changes: &[Change]) -> Self {
+        let mut changed = self.clone();
+        for change in changes {
+            match change {
+                Change::Put { tenant, kind, name, body, .. } => {
+                    let document = Document {
+                        tenant: tenant.clone(),
+                        kind: kind.clone(),
+                        name: name.clone(),
+                        body: body.clone(),
+                        revision: 0,
+                        created_at: 0,
+                        updated_at: 0,
+                    };
+                    changed.0.insert((kind.clone(), name.clone()), document);
+                }
+                Change::Delete { kind, name, .. } => {
+                    changed.0.remove(&(kind.clone(), name.clone()));
+                }
+            }
+        }
+        changed
+    }
+
+    /// What was stored of one thing.
+    pub fn get<T: for<'a> Deserialize<'a>>(&self, kind: Kind, name: &str) -> Option<T> {
+        let document = self.0.get(&(kind.as_str().to_owned(), name.to_owned()))?;
+        serde_json::from_str(&document.body).ok()
+    }
+
+    fn all(&self, kind: Kind) -> impl Iterator<Item = &Document> {
+        self.0.values().filter(move |document| document.kind == kind.as_str())
+    }
+
+    /// The adaptors that were rolled out.
+    pub fn rollouts(&self) -> BTreeMap<String, Rollout> {
+        let rollouts = self.all(Kind::Adaptor).filter_map(|document| {
+            let rollout = serde_json::from_str(&document.body).ok()?;
+            Some((document.name.clone(), rollout))
+        });
+        rollouts.collect()
+    }
+
+    /// The secrets, encrypted.
+    pub fn secrets(&self) -> impl Iterator<Item = (String, Sealed)> {
+        let secrets = self.all(Kind::Secret);
+        secrets
+            .filter_map(|document| Some((document.name.clone(), serde_json::from_str(&document.body).ok()?)))
+    }
+
+    /// The entries, beside those of an operator's files.
+    pub fn fixtures(&self, files: &[(Arc<Path>, String)]) -> Result<Fixtures, Mistakes> {
+        let uploaded: BTreeSet<String> = self.rollouts().into_keys().collect();
+        let mut entries = Vec::new();
+        for kind in CATALOG_KINDS {
+            entries.extend(self.all(kind).filter_map(|document| entry(kind, document)));
+        }
+        Fixtures::parse_all(files, &entries, uploaded)
+    }
+
+    /// Without the entries that a mistake is in; the same where there is none.
+    pub fn without(&self, mistakes: &Mistakes) -> Self {
+        let broken: BTreeSet<&Path> = mistakes.0.iter().map(|mistake| &*mistake.place.file).collect();
+        let mut rest = self.clone();
+        rest.0.retain(|(kind, name), _| !broken.contains(Path::new(&place_name(kind, name))));
+        rest
+    }
+}
+
+/// What messages show in the place of a file's name.
+fn place_name(kind: &str, name: &str) -> String {
+    format!("{kind} {name}")
+}
+
+/// A document as the text of a fixture entry.
+fn entry(kind: Kind, document: &Document) -> Option<(Arc<Path>, String)> {
+    let fields: Value = serde_json::from_str(&document.body).unwrap_or_default();
+    let text = json!({ "model": kind.fixture()?, "fields": fields }).to_string();
+    let place: Arc<Path> = Path::new(&place_name(kind.as_str(), &document.name)).into();
+    Some((place, text))
+}

@@ -1,0 +1,156 @@
+//! What each tenant has, as its requests see it: a catalog for each, made from fixtures and from what is stored, and made
+//! again when that changes. Requests that are under way keep the one that they began with.
+
+mod definition;
+mod maker;
+mod rollout;
+mod secrets;
+mod workshop;
+
+use std::{collections::HashMap, sync::Arc};
+
+use airlock_sandbox::Tenant;
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+pub use definition::{Kind, Quota, TenantSettings};
+pub use rollout::{Rollout, RolloutError, Trial};
+pub use secrets::{MasterKeys, Owner as SecretOwner, Sealed, SecretError};
+pub use workshop::{DEFAULT_TENANT, Nothing, Secrets, Workshop};
+
+use self::maker::Maker;
+use crate::{
+    catalog::Catalog,
+    fixtures::Mistakes,
+    store::{Change, NewAudit, Store, StoreError},
+};
+
+/// How many writes may wait for their turn.
+const WAITING_WRITES: usize = 64;
+
+/// One tenant, as requests see it.
+#[derive(Clone)]
+pub struct View {
+    /// What its calls share.
+    pub tenant: Arc<Tenant>,
+    /// What it can reach.
+    pub catalog: Arc<Catalog>,
+}
+
+type Views = HashMap<Arc<str>, View>;
+
+/// All tenants.
+#[derive(Clone)]
+pub struct Tenants {
+    views: Arc<ArcSwap<Views>>,
+    writes: mpsc::Sender<Write>,
+    nothing: Arc<Catalog>,
+}
+
+/// A change of what a tenant has, on its way to the one task that makes catalogs.
+struct Write {
+    tenant: Arc<str>,
+    changes: Vec<Change>,
+    audit: NewAudit,
+    done: oneshot::Sender<Result<i64, WriteError>>,
+}
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// What would come of it cannot be used.
+    #[error("{0}")]
+    Invalid(Mistakes),
+    /// The store refused it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The gateway is stopping.
+    #[error("the gateway is stopping")]
+    Stopping,
+}
+
+impl Tenants {
+    /// All tenants of a store, and the task that follows it.
+    pub async fn open(workshop: Workshop, store: Store) -> Result<(Self, Follower), OpenError> {
+        let views = Arc::new(ArcSwap::from_pointee(Views::new()));
+        let (writes, waiting) = mpsc::channel(WAITING_WRITES);
+        let mut maker = Maker::new(workshop, store, Arc::clone(&views));
+        maker.start().await?;
+        Ok((Self { views, writes, nothing: Arc::default() }, Follower { maker, waiting }))
+    }
+
+    /// What a tenant can reach: nothing, where there is no such tenant.
+    pub fn catalog(&self, tenant: &str) -> Arc<Catalog> {
+        self.views
+            .load()
+            .get(tenant)
+            .map_or_else(|| Arc::clone(&self.nothing), |view| Arc::clone(&view.catalog))
+    }
+
+    /// The catalogs of all tenants.
+    pub fn all(&self) -> Vec<(Arc<str>, Arc<Catalog>)> {
+        let views = self.views.load();
+        views.iter().map(|(name, view)| (Arc::clone(name), Arc::clone(&view.catalog))).collect()
+    }
+
+    /// The names of all, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.views.load().keys().map(ToString::to_string).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Whether there is such a tenant.
+    pub fn has(&self, tenant: &str) -> bool {
+        self.views.load().contains_key(tenant)
+    }
+
+    /// Makes changes of one tenant, all or none: they are tried first, and count for requests once this returns. The number
+    /// is the revision of what was written.
+    pub async fn write(
+        &self,
+        tenant: &str,
+        changes: Vec<Change>,
+        audit: NewAudit,
+    ) -> Result<i64, WriteError> {
+        let (done, result) = oneshot::channel();
+        let write = Write { tenant: tenant.into(), changes, audit, done };
+        self.writes.send(write).await.map_err(|_| WriteError::Stopping)?;
+        result.await.map_err(|_| WriteError::Stopping)?
+    }
+}
+
+/// Why tenants cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Mistakes in the operator's files.
+    #[error("{0}")]
+    Fixtures(#[from] Mistakes),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The one task that makes catalogs: writes come one after the other, so that each is tried against what it will meet.
+pub struct Follower {
+    maker: Maker,
+    waiting: mpsc::Receiver<Write>,
+}
+
+impl Follower {
+    /// Makes changes, and follows those of other processes, until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut watch = None;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Some(write) = self.waiting.recv() => {
+                    let result = self.maker.write(&write.tenant, &write.changes, &write.audit).await;
+                    let _ = write.done.send(result); // who asked may be gone
+                }
+                () = tokio::time::sleep(maker::TICK) => self.maker.tick(&mut watch).await,
+            }
+        }
+    }
+}
