@@ -2,14 +2,28 @@
 
 use airlock::auth::{Role, Scope};
 use airlock_tests::{
-    Person, TestGateway, Upstream, adaptor, completion, error, json as answer, tenant_cluster,
-    tenant_endpoint, within,
+    Database, Person, TestGateway, Upstream, adaptor, completion, error, guest, json as answer,
+    on_both_databases, tenant_cluster, tenant_endpoint, within,
 };
 use serde_json::{Value, json};
 
-async fn gateway() -> TestGateway {
+on_both_databases!(
+    a_tenant_does_not_exist_for_another,
+    a_role_and_a_scope_are_needed_for_each_thing,
+    no_write_is_lost_to_another,
+    what_cannot_be_used_is_refused_with_every_mistake_and_changes_nothing,
+    a_secret_reaches_its_backend_and_nobody_else,
+    endpoints_are_shared_by_their_owner_alone,
+    keys_are_made_used_and_revoked,
+    a_tenant_goes_with_all_that_it_has,
+    a_tenant_finds_nothing_of_one_that_had_its_name,
+    lists_come_in_pages,
+);
+
+async fn gateway(database: &Database) -> TestGateway {
     let loopback = "127.0.0.0/8".parse().unwrap();
     TestGateway::builder()
+        .database(database)
         .env("AIRLOCK_MASTER_KEY", &"07".repeat(32))
         .settings(move |s| s.egress.allow_networks = vec![loopback])
         .start()
@@ -62,9 +76,8 @@ async fn ask(person: &Person<'_>, (method, path, body): &(&str, String, Value)) 
 }
 
 /// Every route and verb with another tenant's most powerful key: the answer is the one for a tenant that does not exist.
-#[tokio::test]
-async fn a_tenant_does_not_exist_for_another() {
-    let gateway = gateway().await;
+async fn a_tenant_does_not_exist_for_another(database: Database) {
+    let gateway = gateway(&database).await;
     for name in ["a", "b"] {
         gateway.tenant(name).await;
     }
@@ -87,9 +100,8 @@ async fn a_tenant_does_not_exist_for_another() {
     );
 }
 
-#[tokio::test]
-async fn a_role_and_a_scope_are_needed_for_each_thing() {
-    let gateway = gateway().await;
+async fn a_role_and_a_scope_are_needed_for_each_thing(database: Database) {
+    let gateway = gateway(&database).await;
     gateway.tenant("t").await;
     let admin_only = |path: &str| path.contains("/keys") || path.contains("/members");
     let operator_only = |method: &str, path: &str| path == "/tenants/t" && method != "GET";
@@ -127,9 +139,8 @@ async fn a_role_and_a_scope_are_needed_for_each_thing() {
     error(admin.post("/tenants", &json!({ "name": "mine" })).await, 404, "resource_not_found").await;
 }
 
-#[tokio::test]
-async fn no_write_is_lost_to_another() {
-    let gateway = gateway().await;
+async fn no_write_is_lost_to_another(database: Database) {
+    let gateway = gateway(&database).await;
     gateway.tenant("t").await;
     let admin = gateway.person("t", Role::Admin).await;
     let path = "/tenants/t/clusters/c";
@@ -154,9 +165,8 @@ async fn no_write_is_lost_to_another() {
     error(admin.delete(path).await, 404, "resource_not_found").await;
 }
 
-#[tokio::test]
-async fn what_cannot_be_used_is_refused_with_every_mistake_and_changes_nothing() {
-    let gateway = gateway().await;
+async fn what_cannot_be_used_is_refused_with_every_mistake_and_changes_nothing(database: Database) {
+    let gateway = gateway(&database).await;
     gateway.tenant("t").await;
     let developer = gateway.person("t", Role::Developer).await;
     developer.put("/tenants/t/clusters/c", &tenant_cluster("c")).await;
@@ -189,10 +199,9 @@ async fn what_cannot_be_used_is_refused_with_every_mistake_and_changes_nothing()
 }
 
 /// A tenant's secret goes to its origin, and can be read by nobody.
-#[tokio::test]
-async fn a_secret_reaches_its_backend_and_nobody_else() {
+async fn a_secret_reaches_its_backend_and_nobody_else(database: Database) {
     let backend = Upstream::start(|_| async { answer(200, &completion()) }).await;
-    let gateway = gateway().await;
+    let gateway = gateway(&database).await;
     gateway.tenant("t").await;
     let developer = gateway.person("t", Role::Developer).await;
     let origin = format!("http://{}", backend.address);
@@ -227,10 +236,9 @@ async fn a_secret_reaches_its_backend_and_nobody_else() {
     error(refused, 501, "secrets_unavailable").await;
 }
 
-#[tokio::test]
-async fn endpoints_are_shared_by_their_owner_alone() {
+async fn endpoints_are_shared_by_their_owner_alone(database: Database) {
     let backend = Upstream::start(|_| async { answer(200, &completion()) }).await;
-    let gateway = gateway().await;
+    let gateway = gateway(&database).await;
     for tenant in ["a", "b", "c"] {
         gateway.tenant(tenant).await;
     }
@@ -250,9 +258,8 @@ async fn endpoints_are_shared_by_their_owner_alone() {
     assert_eq!(within(friend.chat("m").send()).await.unwrap().status(), 404);
 }
 
-#[tokio::test]
-async fn keys_are_made_used_and_revoked() {
-    let gateway = gateway().await;
+async fn keys_are_made_used_and_revoked(database: Database) {
+    let gateway = gateway(&database).await;
     gateway.tenant("t").await;
     let admin = gateway.person("t", Role::Admin).await;
     let order =
@@ -285,9 +292,8 @@ async fn keys_are_made_used_and_revoked() {
     }
 }
 
-#[tokio::test]
-async fn a_tenant_goes_with_all_that_it_has() {
-    let gateway = gateway().await;
+async fn a_tenant_goes_with_all_that_it_has(database: Database) {
+    let gateway = gateway(&database).await;
     gateway.tenant("t").await;
     let operator = gateway.person("default", Role::Operator).await;
     let developer = gateway.person("t", Role::Developer).await;
@@ -304,9 +310,30 @@ async fn a_tenant_goes_with_all_that_it_has() {
     assert_eq!(developer.read("/tenants/t/clusters").await["data"], json!([]));
 }
 
-#[tokio::test]
-async fn lists_come_in_pages() {
-    let gateway = gateway().await;
+async fn a_tenant_finds_nothing_of_one_that_had_its_name(database: Database) {
+    let gateway = gateway(&database).await;
+    let operator = gateway.person("default", Role::Operator).await;
+    let run = async |script: Value| {
+        let developer = gateway.person("t", Role::Developer).await;
+        developer.push("/tenants/t/adaptors/kv/versions", std::fs::read(guest("kv")).unwrap()).await;
+        developer.put("/tenants/t/clusters/c", &tenant_cluster("c")).await;
+        developer.post("/tenants/t/endpoints", &tenant_endpoint("c", "m", "kv", json!({}))).await;
+        let mut body = airlock_tests::chat_body(false);
+        body["script"] = json!([script]);
+        let answer: Value =
+            within(developer.chat("m").json(&body).send()).await.unwrap().json().await.unwrap();
+        answer["results"][0].clone()
+    };
+    gateway.tenant("t").await;
+    assert_eq!(run(json!({ "op": "set", "key": "a", "value": "1" })).await, true);
+    assert_eq!(run(json!({ "op": "get", "key": "a" })).await, "1");
+    assert_eq!(operator.delete("/tenants/t").await.status(), 204);
+    gateway.tenant("t").await;
+    assert_eq!(run(json!({ "op": "get", "key": "a" })).await, Value::Null);
+}
+
+async fn lists_come_in_pages(database: Database) {
+    let gateway = gateway(&database).await;
     gateway.tenant("t").await;
     let developer = gateway.person("t", Role::Developer).await;
     for n in 0..5 {

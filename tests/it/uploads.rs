@@ -11,15 +11,26 @@ use std::{
 
 use airlock::auth::Role;
 use airlock_tests::{
-    Person, TestGateway, Upstream, adaptor, completion, guest, json as answer, tenant_cluster,
-    tenant_endpoint, until, within,
+    Database, Person, TestGateway, Upstream, adaptor, completion, guest, json as answer, on_both_databases,
+    tenant_cluster, tenant_endpoint, until, within,
 };
 use serde_json::{Value, json};
 
+on_both_databases!(
+    a_component_is_used_at_once_without_a_restart,
+    what_does_not_pass_the_gate_is_told_why_and_changes_nothing,
+    versions_are_switched_under_load_and_no_request_fails,
+    a_request_ends_on_the_version_that_it_began_with,
+    a_version_that_fails_is_taken_back_and_the_audit_says_so,
+    a_rollback_is_instant_and_a_trial_can_be_ended,
+    an_adaptor_that_an_endpoint_names_stays,
+);
+
 /// A gateway on which tenants may reach backends of this machine.
-async fn gateway() -> TestGateway {
+async fn gateway(database: &Database) -> TestGateway {
     let loopback = "127.0.0.0/8".parse().unwrap();
     TestGateway::builder()
+        .database(database)
         .settings(move |s| {
             s.egress.allow_networks = vec![loopback];
             s.sandbox.slots = 64;
@@ -49,9 +60,8 @@ async fn define(person: &Person<'_>, api_url: &str) {
     assert_eq!(made.status(), 201, "{}", made.text().await.unwrap());
 }
 
-#[tokio::test]
-async fn a_component_is_used_at_once_without_a_restart() {
-    let (gateway, backend) = (gateway().await, backend().await);
+async fn a_component_is_used_at_once_without_a_restart(database: Database) {
+    let (gateway, backend) = (gateway(&database).await, backend().await);
     gateway.tenant("t").await;
     let developer = gateway.person("t", Role::Developer).await;
     let started = Instant::now();
@@ -76,9 +86,8 @@ async fn a_component_is_used_at_once_without_a_restart() {
     assert_eq!(versions["data"].as_array().unwrap().len(), 1, "{versions}");
 }
 
-#[tokio::test]
-async fn what_does_not_pass_the_gate_is_told_why_and_changes_nothing() {
-    let gateway = gateway().await;
+async fn what_does_not_pass_the_gate_is_told_why_and_changes_nothing(database: Database) {
+    let gateway = gateway(&database).await;
     gateway.tenant("t").await;
     let developer = gateway.person("t", Role::Developer).await;
     for (bytes, check, says) in [
@@ -103,9 +112,8 @@ async fn what_does_not_pass_the_gate_is_told_why_and_changes_nothing() {
 }
 
 /// 50 switches between two versions under steady traffic, and not one failed request.
-#[tokio::test]
-async fn versions_are_switched_under_load_and_no_request_fails() {
-    let (gateway, backend) = (gateway().await, backend().await);
+async fn versions_are_switched_under_load_and_no_request_fails(database: Database) {
+    let (gateway, backend) = (gateway(&database).await, backend().await);
     gateway.tenant("t").await;
     let developer = gateway.person("t", Role::Developer).await;
     let mut digests = Vec::new();
@@ -145,10 +153,9 @@ async fn versions_are_switched_under_load_and_no_request_fails() {
     }
 }
 
-#[tokio::test]
-async fn a_request_ends_on_the_version_that_it_began_with() {
+async fn a_request_ends_on_the_version_that_it_began_with(database: Database) {
     let (upstream, feed) = Upstream::fed().await;
-    let gateway = gateway().await;
+    let gateway = gateway(&database).await;
     gateway.tenant("t").await;
     let developer = gateway.person("t", Role::Developer).await;
     developer.push("/tenants/t/adaptors/mine/versions", component(guest("rewrite"))).await;
@@ -168,9 +175,8 @@ async fn a_request_ends_on_the_version_that_it_began_with() {
     assert!(rest.contains("[DONE]"), "{rest}");
 }
 
-#[tokio::test]
-async fn a_version_that_fails_is_taken_back_and_the_audit_says_so() {
-    let (gateway, backend) = (gateway().await, backend().await);
+async fn a_version_that_fails_is_taken_back_and_the_audit_says_so(database: Database) {
+    let (gateway, backend) = (gateway(&database).await, backend().await);
     gateway.tenant("t").await;
     let developer = gateway.person("t", Role::Developer).await;
     let good =
@@ -203,9 +209,8 @@ async fn a_version_that_fails_is_taken_back_and_the_audit_says_so() {
     assert_eq!(back.status(), 409, "there is nothing before it");
 }
 
-#[tokio::test]
-async fn a_rollback_is_instant_and_a_trial_can_be_ended() {
-    let (gateway, backend) = (gateway().await, backend().await);
+async fn a_rollback_is_instant_and_a_trial_can_be_ended(database: Database) {
+    let (gateway, backend) = (gateway(&database).await, backend().await);
     gateway.tenant("t").await;
     let developer = gateway.person("t", Role::Developer).await;
     let mut digests = Vec::new();
@@ -237,9 +242,8 @@ async fn a_rollback_is_instant_and_a_trial_can_be_ended() {
     }
 }
 
-#[tokio::test]
-async fn an_adaptor_that_an_endpoint_names_stays() {
-    let (gateway, backend) = (gateway().await, backend().await);
+async fn an_adaptor_that_an_endpoint_names_stays(database: Database) {
+    let (gateway, backend) = (gateway(&database).await, backend().await);
     gateway.tenant("t").await;
     let developer = gateway.person("t", Role::Developer).await;
     developer.push("/tenants/t/adaptors/mine/versions", direct()).await;

@@ -17,7 +17,7 @@ use wasmtime::{
 
 use crate::{
     CallbackSettings, Callbacks, CompilerSettings, Fault, call::CallState, compile::Compiler, host,
-    host::key_value::KeyValueStore, lane::SlowLane, loader::MAX_CHAIN,
+    lane::SlowLane, loader::MAX_CHAIN,
 };
 
 /// How often a running guest is interrupted, to let others run and to check its CPU budget.
@@ -53,7 +53,6 @@ pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<CallState>,
     pub(crate) compiler: Compiler,
-    pub(crate) key_value: KeyValueStore,
     pub(crate) callbacks: Callbacks,
     pub(crate) live: Arc<AtomicUsize>,
     pub(crate) slow_lane: Arc<SlowLane>,
@@ -81,7 +80,6 @@ impl Sandbox {
             compiler: Compiler::new(settings.compiler.clone(), &engine),
             engine,
             linker,
-            key_value: KeyValueStore::default(),
             callbacks: Callbacks::new(settings.callbacks.as_ref()),
             live: Arc::default(),
             slow_lane: Arc::new(slow_lane),

@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsConnector;
 
-use crate::{EgressError, Fault, coalesce::Groups};
+use crate::{EgressError, Fault, coalesce::Groups, host::key_value::KeyValueStore};
 
 /// What all calls of one tenant together may hold at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +27,8 @@ impl Default for TenantLimits {
     }
 }
 
-/// One tenant: its name, what its calls share, and how much of it there is. All grants of a tenant hold the
-/// same one.
+/// One tenant: its name, what its calls share and leave behind, and how much of it there is. All grants of a tenant hold
+/// the same one; a tenant that gets the name of one that is gone is another, and finds nothing of it.
 pub struct Tenant {
     name: Arc<str>,
     limits: TenantLimits,
@@ -36,6 +36,7 @@ pub struct Tenant {
     outbound_calls: Arc<Semaphore>,
     lookups: Arc<Semaphore>,
     groups: Arc<Groups>,
+    key_value: KeyValueStore,
     /// Made on first use by the connector. TLS sessions are resumed by the tenant that began them only.
     pub(crate) tls: Mutex<Option<TlsConnector>>,
 }
@@ -50,6 +51,7 @@ impl Tenant {
             outbound_calls: semaphore(limits.outbound_calls),
             lookups: semaphore(limits.lookups),
             groups: Arc::default(),
+            key_value: KeyValueStore::default(),
             limits,
             tls: Mutex::default(),
         })
@@ -68,6 +70,11 @@ impl Tenant {
     /// Where its instances meet.
     pub(crate) fn groups(&self) -> &Arc<Groups> {
         &self.groups
+    }
+
+    /// What its instances keep.
+    pub(crate) fn key_value(&self) -> &KeyValueStore {
+        &self.key_value
     }
 
     /// Takes one of the tenant's instances, or says at once that there is none.

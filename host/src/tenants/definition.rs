@@ -152,16 +152,18 @@ impl Definition {
         for change in changes {
             match change {
                 Change::Put { tenant, kind, name, body, .. } => {
+                    let key = (kind.clone(), name.clone());
+                    let created_at = changed.0.get(&key).map_or(0, |before| before.created_at);
                     let document = Document {
                         tenant: tenant.clone(),
                         kind: kind.clone(),
                         name: name.clone(),
                         body: body.clone(),
                         revision: 0,
-                        created_at: 0,
+                        created_at,
                         updated_at: 0,
                     };
-                    changed.0.insert((kind.clone(), name.clone()), document);
+                    changed.0.insert(key, document);
                 }
                 Change::Delete { kind, name, .. } => {
                     changed.0.remove(&(kind.clone(), name.clone()));
@@ -175,6 +177,16 @@ impl Definition {
     pub fn get<T: for<'a> Deserialize<'a>>(&self, kind: Kind, name: &str) -> Option<T> {
         let document = self.0.get(&(kind.as_str().to_owned(), name.to_owned()))?;
         serde_json::from_str(&document.body).ok()
+    }
+
+    /// Whether there is such a thing.
+    pub fn has(&self, kind: Kind, name: &str) -> bool {
+        self.0.contains_key(&(kind.as_str().to_owned(), name.to_owned()))
+    }
+
+    /// When a thing was made, in Unix seconds.
+    pub fn made_at(&self, kind: Kind, name: &str) -> Option<i64> {
+        self.0.get(&(kind.as_str().to_owned(), name.to_owned())).map(|document| document.created_at)
     }
 
     fn all(&self, kind: Kind) -> impl Iterator<Item = &Document> {

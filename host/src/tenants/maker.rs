@@ -23,6 +23,9 @@ use crate::{
 /// How often other processes' changes and the health of new versions are looked at.
 pub(super) const TICK: Duration = Duration::from_millis(250);
 
+/// How long a component is kept that no version has, in seconds.
+const COMPONENT_LIFE: i64 = 86_400;
+
 /// Who decides without a person.
 const ACTOR: &str = "airlock";
 
@@ -67,9 +70,22 @@ impl Maker {
         let documents = self.store.documents(None, None).await?;
         let files = self.workshop.files_of(DEFAULT_TENANT);
         let fixtures = Definition::default().fixtures(files)?;
-        let tenant = self.tenant(DEFAULT_TENANT, &TenantSettings::default());
+        let tenant = self.tenant(DEFAULT_TENANT, &TenantSettings::default(), &Definition::default());
         self.workshop.build(&tenant, &fixtures, &Uploads::new(), &Secrets::new(), &self.components).await?;
+        self.forget_components(&documents).await?;
         self.make_all(documents).await;
+        Ok(())
+    }
+
+    /// Removes components that no version has any more. Those of the last day stay: their version may be on its way.
+    async fn forget_components(&self, documents: &[Document]) -> Result<(), StoreError> {
+        let versions = documents.iter().filter(|document| document.kind == Kind::Version.as_str());
+        let digests = versions.filter_map(|version| version.name.rsplit_once('/'));
+        let used: Vec<String> = digests.map(|(_, digest)| digest.to_owned()).collect();
+        let gone = self.store.delete_unused_blobs(&used, now() - COMPONENT_LIFE).await?;
+        if gone > 0 {
+            tracing::info!(gone, "components that no adaptor has any more were removed");
+        }
         Ok(())
     }
 
@@ -109,7 +125,14 @@ impl Maker {
         audit: &NewAudit,
     ) -> Result<i64, WriteError> {
         let stored = Definition::of(self.store.documents(Some(name), None).await?);
-        let mut made = self.make(name, stored.changed(changes)).await;
+        let wanted = stored.changed(changes);
+        // Somebody may have removed it since the caller was let in; what is left of it goes.
+        let is_there =
+            |definition: &Definition| **name == *DEFAULT_TENANT || definition.has(Kind::Tenant, name);
+        if !is_there(&stored) && !is_there(&wanted) {
+            return Err(WriteError::NoTenant(name.to_string()));
+        }
+        let mut made = self.make(name, wanted).await;
         let known = self.made.get(name).map(|made| &made.broken);
         if let Some(new) = new_mistakes(&made.broken, known) {
             return Err(WriteError::Invalid(new));
@@ -119,10 +142,10 @@ impl Maker {
         if let Ok(documents) = self.store.documents(Some(name), None).await {
             made.definition = Definition::of(documents);
         }
-        if made.definition.get::<TenantSettings>(Kind::Tenant, name).is_none() && **name != *DEFAULT_TENANT {
-            self.made.remove(name);
-        } else {
+        if is_there(&made.definition) {
             self.made.insert(Arc::clone(name), made);
+        } else {
+            self.made.remove(name);
         }
         self.publish();
         Ok(revision)
@@ -134,6 +157,9 @@ impl Maker {
         for document in documents {
             by_tenant.entry(document.tenant.clone()).or_default().push(document);
         }
+        by_tenant.retain(|name, documents| {
+            name == DEFAULT_TENANT || documents.iter().any(|document| document.kind == Kind::Tenant.as_str())
+        });
         self.made.retain(|name, _| by_tenant.contains_key(&**name));
         for (name, documents) in by_tenant {
             let (name, definition): (Arc<str>, _) = (name.into(), Definition::of(documents));
@@ -152,7 +178,7 @@ impl Maker {
     /// Makes one tenant from what it has defined. What is broken is left out, and said.
     async fn make(&mut self, name: &Arc<str>, definition: Definition) -> Made {
         let settings: TenantSettings = definition.get(Kind::Tenant, name).unwrap_or_default();
-        let tenant = self.tenant(name, &settings);
+        let tenant = self.tenant(name, &settings, &definition);
         let uploads = self.uploads(name, &definition);
         let (mut rest, mut broken) = (definition.clone(), Mistakes(Vec::new()));
         loop {
@@ -182,17 +208,19 @@ impl Maker {
         self.workshop.build(tenant, &fixtures, uploads, &secrets, &self.components).await
     }
 
-    /// The tenant whose calls are counted together: the same one as long as its limits are.
-    fn tenant(&self, name: &str, settings: &TenantSettings) -> Arc<Tenant> {
+    /// The tenant whose calls are counted together: the same one as long as its limits are, and as nobody else has got
+    /// its name.
+    fn tenant(&self, name: &str, settings: &TenantSettings, definition: &Definition) -> Arc<Tenant> {
         let limits = match name {
             DEFAULT_TENANT => airlock_sandbox::TenantLimits::default(),
             _ => settings.quota.limits(),
         };
-        let known = self.made.get(name).map(|made| &made.tenant);
-        match known.filter(|tenant| *tenant.limits() == limits) {
-            Some(tenant) => Arc::clone(tenant),
-            None => Tenant::new(name, limits),
-        }
+        let known = self.made.get(name).filter(|made| {
+            let is_same =
+                made.definition.made_at(Kind::Tenant, name) == definition.made_at(Kind::Tenant, name);
+            is_same && *made.tenant.limits() == limits
+        });
+        known.map_or_else(|| Tenant::new(name, limits), |made| Arc::clone(&made.tenant))
     }
 
     fn uploads(&mut self, tenant: &Arc<str>, definition: &Definition) -> Uploads {

@@ -62,6 +62,9 @@ pub enum WriteError {
     /// What would come of it cannot be used.
     #[error("{0}")]
     Invalid(Mistakes),
+    /// The tenant has gone.
+    #[error("There is no tenant `{0}`.")]
+    NoTenant(String),
     /// The store refused it.
     #[error(transparent)]
     Store(#[from] StoreError),

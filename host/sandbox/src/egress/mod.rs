@@ -164,7 +164,7 @@ impl Egress {
         request: Request<OutgoingBody>,
     ) -> Result<UpstreamResponse, EgressError> {
         let permit = self.0.connector.call(grant.tenant())?;
-        let key = pool::Key::new(Arc::clone(grant.tenant().name()), origin);
+        let key = pool::Key::new(grant.tenant(), origin);
         let (response, lease) = pool::exchange(&self.0, grant, key, request).await?;
         let (parts, incoming) = response.into_parts();
         Ok(UpstreamResponse {

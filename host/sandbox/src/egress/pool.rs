@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    hash::{Hash, Hasher},
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Instant,
 };
@@ -13,6 +14,8 @@ use hyper::{
     client::conn::{http1, http2},
 };
 
+use crate::Tenant;
+
 use super::{EgressError, Grant, Inner, Origin, OutgoingBody};
 
 /// Unused connections that are kept for one tenant and origin, by each worker.
@@ -21,13 +24,31 @@ const MAX_IDLE: usize = 256;
 /// Connections of one tenant to one origin.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
-    tenant: Arc<str>,
+    tenant: Same,
     origin: Origin,
 }
 
+/// A tenant itself, whatever others are called.
+#[derive(Clone)]
+struct Same(Arc<Tenant>);
+
+impl PartialEq for Same {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Same {}
+
+impl Hash for Same {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
 impl Key {
-    pub(super) fn new(tenant: Arc<str>, origin: Origin) -> Self {
-        Self { tenant, origin }
+    pub(super) fn new(tenant: &Arc<Tenant>, origin: Origin) -> Self {
+        Self { tenant: Same(Arc::clone(tenant)), origin }
     }
 }
 

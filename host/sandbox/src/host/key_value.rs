@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -21,12 +21,12 @@ const MAX_TTL: Duration = Duration::from_secs(24 * 3600);
 /// What the table itself costs, so that empty entries count too.
 const ENTRY_OVERHEAD: usize = 64;
 
-/// All tenants' stores, in memory. The lock is held for one look-up.
+/// One tenant's store, in memory. The lock is held for one look-up.
 #[derive(Default)]
-pub(crate) struct KeyValueStore(Mutex<HashMap<Arc<str>, TenantStore>>);
+pub(crate) struct KeyValueStore(Mutex<Entries>);
 
 #[derive(Default)]
-struct TenantStore {
+struct Entries {
     entries: HashMap<String, Entry>,
     bytes: usize,
 }
@@ -40,7 +40,7 @@ fn cost(key: &str, value: &[u8]) -> usize {
     key.len() + value.len() + ENTRY_OVERHEAD
 }
 
-impl TenantStore {
+impl Entries {
     fn get(&mut self, key: &str, now: Instant) -> Option<&Entry> {
         if self.entries.get(key).is_some_and(|e| e.expires <= now) {
             self.delete(key);
@@ -77,20 +77,14 @@ impl TenantStore {
     }
 }
 
-impl KeyValueStore {
-    fn with<T>(&self, tenant: &Arc<str>, f: impl FnOnce(&mut TenantStore) -> T) -> T {
-        let mut stores = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        f(stores.entry(Arc::clone(tenant)).or_default())
-    }
-}
-
 fn ttl(ms: Option<u32>) -> Duration {
     ms.map_or(MAX_TTL, |ms| Duration::from_millis(ms.into()))
 }
 
 impl CallState {
-    fn store<T>(&self, f: impl FnOnce(&mut TenantStore, Instant) -> T) -> T {
-        self.sandbox.0.key_value.with(self.hooks.grant.tenant().name(), |store| f(store, Instant::now()))
+    fn store<T>(&self, f: impl FnOnce(&mut Entries, Instant) -> T) -> T {
+        let KeyValueStore(entries) = self.hooks.grant.tenant().key_value();
+        f(&mut entries.lock().unwrap_or_else(PoisonError::into_inner), Instant::now())
     }
 }
 
@@ -129,7 +123,7 @@ mod tests {
 
     #[test]
     fn entries_expire_and_the_quota_counts_only_live_ones() {
-        let mut store = TenantStore::default();
+        let mut store = Entries::default();
         let start = Instant::now();
         let second = Duration::from_secs(1);
         store.set("a".into(), b"1".to_vec(), second, start).unwrap();
@@ -149,7 +143,7 @@ mod tests {
 
     #[test]
     fn replacing_a_value_frees_the_old_one() {
-        let mut store = TenantStore::default();
+        let mut store = Entries::default();
         for _ in 0..10_000 {
             store.set("k".into(), vec![0; MAX_VALUE], MAX_TTL, Instant::now()).unwrap();
         }

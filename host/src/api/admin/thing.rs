@@ -21,8 +21,9 @@ use crate::{
 /// Largest body of a definition.
 const MAX_BODY: usize = 1 << 20;
 
-/// RFC 3339, in UTC.
+/// RFC 3339, in UTC. What has always been there was made at no time.
 pub(super) fn time(seconds: i64) -> Option<String> {
+    Some(seconds).filter(|seconds| *seconds > 0)?;
     Some(Timestamp::from_second(seconds).ok()?.to_string())
 }
 

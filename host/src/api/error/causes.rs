@@ -113,6 +113,7 @@ impl From<WriteError> for ApiError {
                 Self::new(ErrorKind::InvalidDefinition, first.unwrap_or_default())
                     .details(json!({ "mistakes": all }))
             }
+            WriteError::NoTenant(_) => Self::new(ErrorKind::ResourceNotFound, error.to_string()),
             WriteError::Store(error) => error.into(),
             WriteError::Stopping => Self::new(ErrorKind::Overloaded, "The gateway is stopping."),
         }
