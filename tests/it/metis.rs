@@ -2,8 +2,8 @@
 
 use airlock_sandbox::{Fault, Job};
 use airlock_tests::{
-    Body, GatewayBuilder, RawUpstream, TestGateway, Upstream, chunks, completion, error, json, log_of, logs,
-    refused_address, sse, stream_error, within,
+    Body, GatewayBuilder, RawUpstream, TestGateway, Upstream, chunks, completion, error, eventually, json,
+    log_of, logs, refused_address, sse, stream_error, within,
 };
 use http::Response;
 use serde_json::{Value, json};
@@ -381,4 +381,21 @@ async fn what_is_missing_in_the_configuration_is_told_at_start() {
     assert!(text.contains("c-api-m: config key `status_url`: is missing"), "{text}");
     let text = refused(TestGateway::builder().cluster(json!({ "cluster_adapter": "metis" }))).await;
     assert!(text.contains("the config of this cluster needs \"status_url\""), "{text}");
+}
+
+#[tokio::test]
+async fn of_many_tasks_at_once_one_fetches_the_manifest() {
+    let backend = Upstream::json(completion()).await;
+    let manifest = live_at(&[backend.url()]);
+    let (status, gate) = Upstream::gated(move |_| json(200, &manifest)).await;
+    let hosts = json!({ "allowed_hosts": [format!("http://{}", backend.address)] });
+    let gateway =
+        behind(&status).endpoint("m", "metis", hosts).settings(|s| s.sandbox.slots = 32).start().await;
+    let asking: Vec<_> = (0..20).map(|_| tokio::spawn(gateway.chat().send())).collect();
+    eventually(|| gateway.live_instances() == 20).await;
+    gate.open();
+    for asking in asking {
+        assert_eq!(within(asking).await.unwrap().unwrap().status(), 200);
+    }
+    assert_eq!(status.seen().len(), 1);
 }

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use airlock_adaptor::coalescing::{Pace, Ticket};
 use airlock_adaptor::serde::de::{MapAccess, Visitor};
 use airlock_adaptor::serde::{Deserialize, Deserializer, Serialize};
 use airlock_adaptor::serde_json::{self, Map, Value};
-use airlock_adaptor::{AdaptorError, debug, key_value, upstream, warn};
+use airlock_adaptor::{AdaptorError, debug, key_value, shared, upstream, warn};
 
 use crate::settings::Source;
 
@@ -14,6 +15,9 @@ pub(crate) const SUCCESS_MS: u32 = 60_000;
 
 /// How long a failure is good for: a status server that is down is not waited for by every task.
 pub(crate) const FAILURE_MS: u32 = 10_000;
+
+/// How much longer than its fetching a manifest is waited for where another task fetches it.
+const GRACE_MS: u32 = 1_000;
 
 /// What the manifest is called in errors.
 const WHAT: &str = "the status manifest";
@@ -62,13 +66,29 @@ enum Remembered {
     Failure { status: u16, code: String, message: String },
 }
 
-/// The manifest's entries as they were at most a minute ago.
+/// The manifest's entries as they were at most a minute ago. Of many tasks that find none, one fetches it.
 pub(crate) fn known(source: &Source) -> Result<Vec<Entry>, AdaptorError> {
-    let remembered = key_value::get(&key(source)).and_then(|value| serde_json::from_slice(&value).ok());
-    match remembered {
-        Some(Remembered::Entries(entries)) => Ok(entries),
-        Some(Remembered::Failure { status, code, message }) => Err(AdaptorError::new(status, code, message)),
-        None => fetch(source),
+    if let Some(known) = remembered(source) {
+        return known;
+    }
+    let pace = Pace { gather_ms: 0, interval_ms: 0, max_items: u32::MAX, budget: None };
+    let fetch = |tickets: &[Ticket]| {
+        // Another may have been quicker between the look and the group.
+        let read = remembered(source).unwrap_or_else(|| fetch(source));
+        let read = read.map(|entries| serde_json::to_vec(&entries).unwrap_or_default());
+        tickets.iter().map(|_| Some(read.clone())).collect()
+    };
+    let wait = source.timeout_ms.saturating_add(GRACE_MS);
+    let read = shared::call(&key(source), b"", &pace, wait, fetch)?;
+    let entries = read.and_then(|read| serde_json::from_slice(&read).ok());
+    entries.ok_or_else(|| AdaptorError::new(504, "upstream_timeout", format!("{WHAT} did not come in time")))
+}
+
+fn remembered(source: &Source) -> Option<Result<Vec<Entry>, AdaptorError>> {
+    let value = key_value::get(&key(source))?;
+    match serde_json::from_slice(&value).ok()? {
+        Remembered::Entries(entries) => Some(Ok(entries)),
+        Remembered::Failure { status, code, message } => Some(Err(AdaptorError::new(status, code, message))),
     }
 }
 

@@ -234,3 +234,22 @@ fn active(status: BatchStatus) -> BatchStatus {
 fn is_forgotten(error: &AdaptorError) -> bool {
     matches!(error.status, 404 | 410)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_refuses_is_asked_until_it_takes() {
+        let left = Cell::new(3);
+        keep("b", || {
+            left.set(left.get() - 1);
+            let is_taken = left.get() == 0;
+            async move { if is_taken { Ok(()) } else { Err(StoreError::NameTaken("x".into())) } }
+        })
+        .await;
+        assert_eq!(left.get(), 0);
+    }
+}
