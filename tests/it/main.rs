@@ -17,6 +17,8 @@ mod batches;
 mod budgets;
 mod chains;
 mod cli;
+mod cli_data;
+mod cli_remote;
 mod coalescing;
 mod compile;
 mod connections;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     process::{Child, ChildStdout, Command},
 };
 
@@ -21,6 +21,16 @@ pub struct Finished {
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
+}
+
+impl Finished {
+    fn of(output: std::process::Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
 }
 
 /// A run that goes on. Dropping it ends it.
@@ -72,12 +82,21 @@ impl Airlock {
         arguments: &[S],
         env: &[(&str, &str)],
     ) -> Finished {
-        let output = within(command(folder, arguments, env).output()).await.unwrap();
-        Finished {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        Finished::of(within(command(folder, arguments, env).output()).await.unwrap())
+    }
+
+    /// The same with something on standard input.
+    pub async fn run_fed<S: AsRef<std::ffi::OsStr>>(
+        folder: &Path,
+        arguments: &[S],
+        env: &[(&str, &str)],
+        input: &str,
+    ) -> Finished {
+        let mut child = command(folder, arguments, env).stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).await.unwrap();
+        drop(stdin);
+        Finished::of(within(child.wait_with_output()).await.unwrap())
     }
 
     /// Starts it and leaves it running.

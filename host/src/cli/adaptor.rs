@@ -1,4 +1,4 @@
-//! `airlock adaptor inspect`
+//! `airlock adaptor`: `inspect` here; what speaks to a gateway, in `remote`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,8 @@ use airlock_sandbox::{AdaptorKind, CONTRACT_VERSION, Inspection, inspect};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Failure, print};
+use super::{Failure, print, remote};
+use crate::config::Env;
 
 #[derive(Args)]
 pub(super) struct AdaptorArgs {
@@ -25,19 +26,27 @@ enum AdaptorCommand {
         #[arg(long)]
         json: bool,
     },
+    #[command(flatten)]
+    Remote(remote::AdaptorCommand),
 }
 
-pub(super) fn run(args: AdaptorArgs) -> Result<(), Failure> {
-    let AdaptorCommand::Inspect { file, json } = args.command;
-    let bytes = std::fs::read(&file).map_err(|e| named(&file, e))?;
-    let found = inspect(&bytes).map_err(|e| named(&file, e))?;
+pub(super) fn run(args: AdaptorArgs, env: &Env) -> Result<(), Failure> {
+    match args.command {
+        AdaptorCommand::Inspect { file, json } => look(&file, json),
+        AdaptorCommand::Remote(command) => remote::adaptor(command, env),
+    }
+}
+
+fn look(file: &Path, json: bool) -> Result<(), Failure> {
+    let bytes = std::fs::read(file).map_err(|e| named(file, e))?;
+    let found = inspect(&bytes).map_err(|e| named(file, e))?;
     if json {
         print(as_json(&found))?
     } else {
-        print(as_text(&file, &found))?
+        print(as_text(file, &found))?
     }
     match refusal(&found) {
-        Some(why) => Err(named(&file, why)),
+        Some(why) => Err(named(file, why)),
         None => Ok(()),
     }
 }

@@ -1,14 +1,16 @@
 //! `airlock keys create|list|revoke`
 
-use std::io::IsTerminal as _;
+use std::{io::IsTerminal as _, path::PathBuf};
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
-use super::{Failure, print, say, store::StoreArgs};
+use super::{Failure, print, remote, say, store::StoreArgs, wait};
 use crate::{
     auth::{Role, Scope},
     config::Env,
-    store::{ApiKey, COMMAND_LINE, DEFAULT_TENANT, KeyOrder, Store, now},
+    store::{ApiKey, COMMAND_LINE, DEFAULT_TENANT, KeyOrder, now},
 };
 
 #[derive(Args)]
@@ -23,28 +25,57 @@ enum KeysCommand {
     Create(CreateArgs),
     /// List keys, revoked ones too: id, name, made, state, tenant, role, scopes, expiry; separated by tabs.
     List {
+        /// Another form: of the store as above where nothing is said, of a gateway a table
+        #[arg(long, short, value_name = "FORM", value_enum)]
+        output: Option<remote::Output>,
+        /// Whose keys, with --url [default: AIRLOCK_TENANT, else the only tenant that the key sees]
+        #[arg(long, value_name = "T", requires = "url")]
+        tenant: Option<String>,
         #[command(flatten)]
-        store: StoreArgs,
+        place: PlaceArgs,
     },
     /// Revoke a key, by name or id. A running gateway refuses it within a second.
     Revoke {
         /// The key's name or id
         key: String,
-        /// Whose key it is
-        #[arg(long, value_name = "T", default_value = DEFAULT_TENANT)]
-        tenant: String,
+        /// Whose key it is [default: `default`; with --url AIRLOCK_TENANT, else the only tenant that the key sees]
+        #[arg(long, value_name = "T")]
+        tenant: Option<String>,
         #[command(flatten)]
-        store: StoreArgs,
+        place: PlaceArgs,
     },
+}
+
+/// Where keys are: in the store, where a gateway need not run, or with a gateway that does. AIRLOCK_URL does not decide
+/// it, so that nobody makes a key in another place than they believe.
+#[derive(Args)]
+struct PlaceArgs {
+    /// Over the API of the gateway at this address, instead of on the store; the key for it is in AIRLOCK_KEY
+    #[arg(long, value_name = "URL", conflicts_with_all = ["config", "data", "database"])]
+    url: Option<String>,
+    /// A file that holds the key for --url [default: the key in AIRLOCK_KEY]
+    #[arg(long, value_name = "FILE", requires = "url")]
+    key_file: Option<PathBuf>,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+impl PlaceArgs {
+    /// The gateway's part of a tenant, where a gateway is meant.
+    fn remote(&self, tenant: Option<&str>, env: &Env) -> Result<Option<remote::Own>, Failure> {
+        let Some(url) = &self.url else { return Ok(None) };
+        let client = remote::connect(url, self.key_file.as_deref(), env)?;
+        remote::Own::of(client, tenant.or_else(|| env.get("AIRLOCK_TENANT"))).map(Some)
+    }
 }
 
 #[derive(Args)]
 struct CreateArgs {
     /// A name, for the log and for `revoke`
     name: String,
-    /// Whose key it is
-    #[arg(long, value_name = "T", default_value = DEFAULT_TENANT)]
-    tenant: String,
+    /// Whose key it is [default: `default`; with --url AIRLOCK_TENANT, else the only tenant that the key sees]
+    #[arg(long, value_name = "T")]
+    tenant: Option<String>,
     /// What its holder is: user, developer, admin (of the tenant) or operator (of the gateway)
     #[arg(long, value_name = "R", default_value = Role::User.as_str(), value_parser = role)]
     role: Role,
@@ -55,57 +86,90 @@ struct CreateArgs {
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     expires_in: Option<u32>,
     #[command(flatten)]
-    store: StoreArgs,
+    place: PlaceArgs,
 }
 
 /// Longest name of a key, in bytes.
 const MAX_NAME: usize = 100;
 
-pub(super) async fn run(args: KeysArgs, env: &Env) -> Result<(), Failure> {
+pub(super) fn run(args: KeysArgs, env: &Env) -> Result<(), Failure> {
     match args.command {
-        KeysCommand::Create(args) => create(args, env).await,
-        KeysCommand::List { store } => list(store.open(env).await?).await,
-        KeysCommand::Revoke { key, tenant, store } => {
-            let store = store.open(env).await?;
-            store.revoke_key(&tenant, &key, COMMAND_LINE).await.map_err(Failure::new)?;
+        KeysCommand::Create(args) => create(args, env),
+        KeysCommand::List { output, tenant, place } => match place.remote(tenant.as_deref(), env)? {
+            Some(own) => remote::list_keys(&own, output.unwrap_or(remote::Output::Table)),
+            None => wait(list(place.store, output, env)),
+        },
+        KeysCommand::Revoke { key, tenant, place } => {
+            match place.remote(tenant.as_deref(), env)? {
+                Some(own) => remote::revoke_key(&own, &key)?,
+                None => wait(revoke(place.store, tenant, &key, env))?,
+            }
             say(format_args!("{key} is revoked"));
-            store.close().await;
             Ok(())
         }
     }
 }
 
-async fn create(args: CreateArgs, env: &Env) -> Result<(), Failure> {
-    for (what, text) in [("name", &args.name), ("tenant", &args.tenant)] {
-        let usable = !text.trim().is_empty() && text.len() <= MAX_NAME && !text.chars().any(char::is_control);
-        if !usable {
+fn create(args: CreateArgs, env: &Env) -> Result<(), Failure> {
+    for (what, text) in [("name", Some(&args.name)), ("tenant", args.tenant.as_ref())] {
+        let is_usable = |text: &String| {
+            !text.trim().is_empty() && text.len() <= MAX_NAME && !text.chars().any(char::is_control)
+        };
+        if !text.is_none_or(is_usable) {
             return Err(Failure::new(format_args!(
                 "a key's {what} is 1 to {MAX_NAME} bytes long and holds no control characters"
             )));
         }
     }
+    let key = match args.place.remote(args.tenant.as_deref(), env)? {
+        Some(own) => {
+            let CreateArgs { name, role, scopes, expires_in, .. } = &args;
+            remote::create_key(&own, &remote::NewKey { name, role: *role, scopes, expires_in: *expires_in })?
+        }
+        None => return wait(create_in_store(args, env)),
+    };
+    show(key)
+}
+
+async fn create_in_store(args: CreateArgs, env: &Env) -> Result<(), Failure> {
     let basic = KeyOrder::named(&args.name);
     let order = KeyOrder {
-        tenant: args.tenant,
+        tenant: args.tenant.unwrap_or(basic.tenant),
         role: args.role,
         scopes: if args.scopes.is_empty() { basic.scopes } else { args.scopes.into_iter().collect() },
         expires_at: args.expires_in.map(|seconds| now() + i64::from(seconds)),
         ..basic
     };
-    let store = args.store.open(env).await?;
+    let store = args.place.store.open(env).await?;
     let key = store.create_key(&order).await.map_err(Failure::new)?;
     store.close().await;
+    show(key.secret)
+}
+
+fn show(key: String) -> Result<(), Failure> {
     if std::io::stdout().is_terminal() {
         say("keep this key; it is not shown again:");
     }
-    print(key.secret)
+    print(key)
 }
 
-async fn list(store: Store) -> Result<(), Failure> {
+async fn revoke(store: StoreArgs, tenant: Option<String>, key: &str, env: &Env) -> Result<(), Failure> {
+    let store = store.open(env).await?;
+    let tenant = tenant.as_deref().unwrap_or(DEFAULT_TENANT);
+    store.revoke_key(tenant, key, COMMAND_LINE).await.map_err(Failure::new)?;
+    store.close().await;
+    Ok(())
+}
+
+async fn list(store: StoreArgs, output: Option<remote::Output>, env: &Env) -> Result<(), Failure> {
+    let store = store.open(env).await?;
     let keys = store.keys().await.map_err(Failure::new)?;
     store.close().await;
     if keys.is_empty() {
         say("there are no keys; `airlock keys create NAME` makes one");
+    }
+    if let Some(output) = output {
+        return output.list(COLUMNS, &keys.iter().map(as_json).collect::<Vec<_>>());
     }
     for key in keys {
         let state = state(&key);
@@ -115,6 +179,27 @@ async fn list(store: Store) -> Result<(), Failure> {
         print(format_args!("{id}\t{name}\t{created_at}\t{state}\t{tenant}\t{role}\t{scopes}\t{expiry}"))?;
     }
     Ok(())
+}
+
+const COLUMNS: &[(&str, &str)] = &[
+    ("NAME", "/name"),
+    ("ID", "/id"),
+    ("TENANT", "/tenant"),
+    ("ROLE", "/role"),
+    ("SCOPES", "/scopes"),
+    ("EXPIRES", "/expires_at"),
+    ("REVOKED", "/revoked_at"),
+];
+
+/// As the API shows it.
+fn as_json(key: &ApiKey) -> Value {
+    let time = |at: i64| Some(Timestamp::from_second(at).ok()?.to_string());
+    json!({
+        "object": "key", "id": key.id, "name": key.name, "tenant": key.tenant, "role": key.role.as_str(),
+        "scopes": key.scopes.iter().map(Scope::as_str).collect::<Vec<_>>(), "member": key.member,
+        "created_at": time(key.created_at), "expires_at": key.expires_at.and_then(time),
+        "revoked_at": key.revoked_at.and_then(time),
+    })
 }
 
 fn state(key: &ApiKey) -> String {

@@ -5,8 +5,12 @@ mod adaptor;
 mod backup;
 mod check;
 mod compile;
+mod completions;
+mod data;
 mod demo;
+mod entries;
 mod keys;
+mod remote;
 mod serve;
 mod store;
 
@@ -32,14 +36,32 @@ enum Command {
     Check(SettingsArgs),
     /// Try it out: the gateway, a model server inside, demo fixtures and a fresh key.
     Demo(demo::DemoArgs),
-    /// Make, list and revoke API keys.
+    /// Make, list and revoke API keys: in the store, or over the API of a gateway (`--url`).
     Keys(keys::KeysArgs),
     /// Write what the embedded store holds to one file, also while a gateway serves from it.
     Backup(backup::BackupArgs),
     /// Put a backup into a data folder that holds no store.
     Restore(backup::BackupArgs),
-    /// Look at components.
+    /// Put the entries of fixture files into the store; gateways on it follow within a second.
+    Loaddata(data::LoadArgs),
+    /// Write the entries of the store as fixtures on standard output.
+    Dumpdata(data::DumpArgs),
+    /// Look at components, and bring them to a running gateway.
     Adaptor(adaptor::AdaptorArgs),
+    /// Put the entries of fixture files into a running gateway, and say what became of each.
+    Apply(remote::ApplyArgs),
+    /// List what a running gateway has, or show one of it.
+    Get(remote::GetArgs),
+    /// Delete something that `get` lists.
+    Delete(remote::DeleteArgs),
+    /// Set and delete the secrets that a gateway adds to requests.
+    Secret(remote::SecretArgs),
+    /// Make and delete tenants.
+    Tenant(remote::TenantArgs),
+    /// Say where a request for a model goes, and why.
+    Route(remote::RouteArgs),
+    /// Write a script that completes commands and flags in a shell.
+    Completions(completions::CompletionArgs),
     /// Compile the component on standard input; what the gateway runs as a child of its own.
     #[command(hide = true)]
     Compile(compile::CompileArgs),
@@ -110,28 +132,32 @@ impl Failure {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let command = match cli.command {
-        Command::Compile(args) => return done(compile::run(&args)),
-        Command::Adaptor(args) => return done(adaptor::run(args)),
-        command => command,
-    };
-    let env = Env::of_process();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&Failure::new(error)),
-    };
-    done(runtime.block_on(async {
-        match command {
-            Command::Serve(args) => serve::run(args, &env).await,
-            Command::Check(args) => check::run(args, &env).await,
-            Command::Demo(args) => demo::run(args, &env).await,
-            Command::Keys(args) => keys::run(args, &env).await,
-            Command::Backup(args) => backup::backup(args, &env).await,
-            Command::Restore(args) => backup::restore(args, &env).await,
-            Command::Adaptor(args) => adaptor::run(args),
-            Command::Compile(args) => compile::run(&args),
-        }
-    }))
+    let env = &Env::of_process();
+    done(match cli.command {
+        Command::Serve(args) => wait(serve::run(args, env)),
+        Command::Check(args) => wait(check::run(args, env)),
+        Command::Demo(args) => wait(demo::run(args, env)),
+        Command::Keys(args) => keys::run(args, env),
+        Command::Backup(args) => wait(backup::backup(args, env)),
+        Command::Restore(args) => wait(backup::restore(args, env)),
+        Command::Loaddata(args) => wait(data::load(args, env)),
+        Command::Dumpdata(args) => wait(data::dump(args, env)),
+        Command::Adaptor(args) => adaptor::run(args, env),
+        Command::Apply(args) => remote::apply(&args, env),
+        Command::Get(args) => remote::get(args, env),
+        Command::Delete(args) => remote::delete(args, env),
+        Command::Secret(args) => remote::secret(args, env),
+        Command::Tenant(args) => remote::tenant(args, env),
+        Command::Route(args) => remote::route(&args, env),
+        Command::Completions(args) => completions::run(&args),
+        Command::Compile(args) => compile::run(&args),
+    })
+}
+
+/// Runs a command on a runtime of its own.
+fn wait(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(Failure::new)?.block_on(command)
 }
 
 fn done(done: Result<(), Failure>) -> ExitCode {

@@ -29,7 +29,7 @@ pub const DEFAULT_FILE: &str = "airlock.toml";
 
 /// `AIRLOCK_…` variables that others read: the command line, the log, the project's scripts. Any further one
 /// that is no setting is a mistake, most likely a misspelt setting.
-const NOT_SETTINGS: [&str; 7] = ["config", "log", "bin", "cache", "url", "key", "master_key"];
+const NOT_SETTINGS: [&str; 8] = ["config", "log", "bin", "cache", "url", "key", "tenant", "master_key"];
 
 /// Everything that can be set, with its default.
 #[derive(Debug, Clone, Serialize, Deserialize)]

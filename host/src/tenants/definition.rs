@@ -89,13 +89,20 @@ impl Kind {
     }
 
     /// FIRST's word for it in a fixture file.
-    const fn fixture(self) -> Option<&'static str> {
+    pub const fn model(self) -> Option<&'static str> {
         match self {
-            Self::Cluster => Some("resource_server.cluster"),
-            Self::Endpoint => Some("resource_server.endpoint"),
+            Self::Cluster => Some("resource_server_async.cluster"),
+            Self::Endpoint => Some("resource_server_async.endpoint"),
             Self::Federated => Some("resource_server.federatedendpoint"),
             _ => None,
         }
+    }
+
+    /// The kind that FIRST has this word for, in the form of either of its versions.
+    pub fn of_model(word: &str) -> Option<Self> {
+        let own = word.to_lowercase();
+        let own = own.strip_prefix("resource_server")?.trim_start_matches("_async");
+        CATALOG_KINDS.into_iter().find(|kind| kind.model().is_some_and(|model| model.ends_with(own)))
     }
 }
 
@@ -236,7 +243,7 @@ fn place_name(kind: &str, name: &str) -> String {
 /// A document as the text of a fixture entry.
 fn entry(kind: Kind, document: &Document) -> Option<(Arc<Path>, String)> {
     let fields: Value = serde_json::from_str(&document.body).unwrap_or_default();
-    let text = json!({ "model": kind.fixture()?, "fields": fields }).to_string();
+    let text = json!({ "model": kind.model()?, "fields": fields }).to_string();
     let place: Arc<Path> = Path::new(&place_name(kind.as_str(), &document.name)).into();
     Some((place, text))
 }

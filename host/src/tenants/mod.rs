@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-pub use definition::{Kind, Quota, TenantSettings};
+pub use definition::{CATALOG_KINDS, Kind, Quota, TenantSettings};
 pub use rollout::{Rollout, RolloutError, Trial};
 pub use secrets::{MasterKeys, Owner as SecretOwner, Sealed, SecretError};
 pub use workshop::{DEFAULT_TENANT, Nothing, Secrets, Workshop};

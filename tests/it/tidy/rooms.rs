@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("gateway",  &["auth", "batch", "catalog", "config", "fixtures", "gauge", "jobs", "ledger", "store", "tenants"]),
     ("api",      &["auth", "batch", "catalog", "chunks", "gate", "gateway", "jobs", "ledger", "relay", "routing", "store", "tenants"]),
     ("server",   &["api", "gateway", "gauge"]),
-    ("cli",      &["auth", "config", "demo", "gateway", "ledger", "observe", "process", "server", "store"]),
+    ("cli",      &["auth", "config", "demo", "fixtures", "gateway", "ledger", "observe", "process", "server", "store", "tenants"]),
 ];
 
 /// Single items that a room may name against the order.

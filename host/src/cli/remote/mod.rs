@@ -1,0 +1,128 @@
+//! Commands that speak to a running gateway, over its admin API.
+
+mod adaptors;
+mod apply;
+mod client;
+mod get;
+mod keys;
+mod prompt;
+mod refusal;
+mod report;
+mod route;
+mod secret;
+mod table;
+mod tenant;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use http::Method;
+use serde_json::Value;
+
+pub(super) use adaptors::{AdaptorCommand, run as adaptor};
+pub(super) use apply::{ApplyArgs, run as apply};
+pub(super) use client::Client;
+pub(super) use get::{DeleteArgs, GetArgs, delete, run as get};
+pub(super) use keys::{NewKey, create as create_key, list as list_keys, revoke as revoke_key};
+pub(super) use route::{RouteArgs, run as route};
+pub(super) use secret::{SecretArgs, run as secret};
+pub(super) use table::Output;
+pub(super) use tenant::{TenantArgs, run as tenant};
+
+use self::client::Ask;
+use super::Failure;
+use crate::config::Env;
+
+const DEFAULT_URL: &str = "http://127.0.0.1:8000";
+
+/// Which gateway, and who asks.
+#[derive(Args)]
+pub(super) struct GatewayArgs {
+    /// The gateway's address [default: AIRLOCK_URL, else http://127.0.0.1:8000]
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// A file that holds the key [default: the key in AIRLOCK_KEY]
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+}
+
+impl GatewayArgs {
+    pub(super) fn client(&self, env: &Env) -> Result<Client, Failure> {
+        let url = self.url.as_deref().or_else(|| env.get("AIRLOCK_URL")).unwrap_or(DEFAULT_URL);
+        connect(url, self.key_file.as_deref(), env)
+    }
+}
+
+/// A client of the gateway at `url`. There is no flag for the key itself: every account of a machine sees flags.
+pub(super) fn connect(url: &str, key_file: Option<&std::path::Path>, env: &Env) -> Result<Client, Failure> {
+    let key = match key_file {
+        Some(file) => std::fs::read_to_string(file)
+            .map_err(|error| Failure::new(format_args!("the key in {}: {error}", file.display())))?,
+        None => env.get("AIRLOCK_KEY").map(str::to_owned).ok_or_else(|| {
+            Failure::new(
+                "there is no key: put it into AIRLOCK_KEY, or into a file that --key-file names\n  whoever runs the \
+                 gateway makes one with `airlock keys create NAME --role developer --scope read --scope write`",
+            )
+        })?,
+    };
+    Client::new(url, key.trim().to_owned())
+}
+
+/// Which gateway, who asks, and about whom.
+#[derive(Args)]
+pub(super) struct RemoteArgs {
+    #[command(flatten)]
+    gateway: GatewayArgs,
+    /// Whose things [default: AIRLOCK_TENANT, else the only tenant that the key sees]
+    #[arg(long, value_name = "T")]
+    tenant: Option<String>,
+}
+
+impl RemoteArgs {
+    fn open(&self, env: &Env) -> Result<Own, Failure> {
+        let client = self.gateway.client(env)?;
+        Own::of(client, self.tenant.as_deref().or_else(|| env.get("AIRLOCK_TENANT")))
+    }
+}
+
+/// What one tenant has.
+pub(super) struct Own {
+    client: Client,
+    tenant: String,
+}
+
+impl Own {
+    /// Of this tenant, or of the only one that the key sees.
+    pub(super) fn of(client: Client, tenant: Option<&str>) -> Result<Self, Failure> {
+        if let Some(tenant) = tenant {
+            return Ok(Self { client, tenant: tenant.to_owned() });
+        }
+        let seen = client.list(&["tenants"], 10)?;
+        let names: Vec<&str> =
+            seen.iter().filter_map(|tenant| tenant.get("name").and_then(Value::as_str)).collect();
+        match names.as_slice() {
+            [only] => Ok(Self { tenant: (*only).to_owned(), client }),
+            [] => Err(Failure::new("the key sees no tenant: name one with --tenant or in AIRLOCK_TENANT")),
+            several => Err(Failure::new(format_args!(
+                "the key sees several tenants ({}): name one with --tenant or in AIRLOCK_TENANT",
+                several.join(", ")
+            ))),
+        }
+    }
+
+    fn path<'a>(&'a self, rest: &[&'a str]) -> Vec<&'a str> {
+        ["tenants", &self.tenant].into_iter().chain(rest.iter().copied()).collect()
+    }
+
+    fn ask(&self, method: Method, rest: &[&str]) -> Ask<'_> {
+        self.client.ask(method, &self.path(rest))
+    }
+
+    fn get(&self, rest: &[&str]) -> Result<Value, Failure> {
+        self.client.get(&self.path(rest))
+    }
+
+    fn list(&self, rest: &[&str], most: usize) -> Result<Vec<Value>, Failure> {
+        self.client.list(&self.path(rest), most)
+    }
+}

@@ -1,0 +1,281 @@
+//! The commands that speak to a running gateway: the real binary on both sides.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use airlock_tests::{
+    Airlock, Finished, Upstream, adaptor, chat_with, completion, json as answer, refused_address, target_dir,
+    tenant_cluster, tenant_endpoint, within,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A gateway with a tenant `t`, and keys for it.
+struct Running {
+    folder: TempDir,
+    url: String,
+    operator: String,
+    developer: String,
+    _airlock: Airlock,
+}
+
+async fn gateway() -> Running {
+    let folder = TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("fixtures")).unwrap();
+    std::fs::write(folder.path().join("fixtures/none.json"), "[]").unwrap();
+    let order = ["keys", "create", "op", "--role", "operator", "--scope", "read", "--scope", "write"];
+    let made = Airlock::run(folder.path(), &[&order[..], &["--data", "data"]].concat()).await;
+    assert_eq!(made.code, 0, "{made:?}");
+    let adaptors = target_dir().join("adaptors").display().to_string();
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--data", "data", "--adaptors", &adaptors];
+    let env = [
+        ("AIRLOCK_MASTER_KEY", &*"07".repeat(32)),
+        ("AIRLOCK_EGRESS__ALLOW_NETWORKS", "[\"127.0.0.0/8\"]"),
+        ("AIRLOCK_SANDBOX__SLOTS", "8"),
+        ("AIRLOCK_LOG", "off"),
+    ];
+    let mut airlock = Airlock::start(folder.path(), &arguments, &env);
+    let url = airlock.line().await.strip_prefix("url=").unwrap().to_owned();
+    assert_eq!(airlock.line().await, "ready");
+    let operator = made.stdout.trim().to_owned();
+    let mut running = Running { folder, url, operator, developer: String::new(), _airlock: airlock };
+    running.operator(&["tenant", "create", "t"]).await.good();
+    let scopes = ["--scope", "read", "--scope", "write", "--scope", "inference"];
+    let order = ["keys", "create", "dev", "--role", "developer", "--tenant", "t", "--url", &running.url];
+    let made = running.operator(&[&order[..], &scopes].concat()).await.good();
+    running.developer = made.stdout.trim().to_owned();
+    running
+}
+
+impl Running {
+    async fn operator(&self, arguments: &[&str]) -> Finished {
+        self.with_key(&self.operator, arguments).await
+    }
+
+    /// The tenant is not named: the key sees one.
+    async fn developer(&self, arguments: &[&str]) -> Finished {
+        self.with_key(&self.developer, arguments).await
+    }
+
+    async fn with_key(&self, key: &str, arguments: &[&str]) -> Finished {
+        let env = [("AIRLOCK_URL", &*self.url), ("AIRLOCK_KEY", key)];
+        Airlock::run_with(self.folder.path(), arguments, &env).await
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        std::fs::write(self.folder.path().join(name), bytes).unwrap();
+    }
+
+    async fn chat(&self, model: &str) -> u16 {
+        let url = format!("{}/chat/completions", self.url);
+        let request = reqwest::Client::new().post(url).bearer_auth(&self.developer).json(&chat_with(model));
+        within(request.send()).await.unwrap().status().as_u16()
+    }
+
+    /// Fixture files of a model `m` behind the adaptor `mine`.
+    fn define(&self, api_url: &str) {
+        let entry =
+            |kind: &str, fields: Value| json!([{ "model": kind, "pk": 1, "fields": fields }]).to_string();
+        let endpoint = tenant_endpoint("c", "m", "mine", json!({ "api_url": api_url }));
+        self.write("endpoints.json", entry("resource_server_async.endpoint", endpoint));
+        self.write("clusters.json", entry("resource_server_async.cluster", tenant_cluster("c")));
+    }
+}
+
+trait Outcome: Sized {
+    fn good(self) -> Self;
+    fn refused(self, says: &[&str]) -> Self;
+}
+
+impl Outcome for Finished {
+    #[track_caller]
+    fn good(self) -> Self {
+        assert_eq!(self.code, 0, "{}\n{}", self.stderr, self.stdout);
+        self
+    }
+
+    #[track_caller]
+    fn refused(self, says: &[&str]) -> Self {
+        assert_eq!(self.code, 1, "{}\n{}", self.stderr, self.stdout);
+        for part in says {
+            assert!(self.stderr.contains(part), "{part}:\n{}", self.stderr);
+        }
+        self
+    }
+}
+
+fn mine(folder: &Path, component: &str) -> String {
+    std::fs::copy(adaptor(component), folder.join("mine.wasm")).unwrap();
+    "mine.wasm".to_owned()
+}
+
+#[tokio::test]
+async fn from_push_to_the_first_chat_it_takes_less_than_ten_seconds_and_no_restart() {
+    let backend = Upstream::start(|_| async { answer(200, &completion()) }).await;
+    let gateway = gateway().await;
+    gateway.define(&backend.url());
+    let file = mine(gateway.folder.path(), "direct-api");
+    let started = Instant::now();
+    let pushed = gateway.developer(&["adaptor", "push", &file]).await.good();
+    let applied = gateway.developer(&["apply", "endpoints.json", "clusters.json"]).await.good();
+    assert_eq!(gateway.chat("m").await, 200);
+    let took = started.elapsed();
+    eprintln!("from push to the first chat: {took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    for part in
+        ["adaptor mine of t", "sha256:", "✓ component", "✓ interfaces", "✓ compilation", "it may", "live: "]
+    {
+        assert!(pushed.stdout.contains(part), "{part}: {}", pushed.stdout);
+    }
+    assert_eq!(applied.stdout, "cluster c: created\nendpoint c-api-m: created\n");
+
+    let again = gateway.developer(&["apply", "endpoints.json", "clusters.json"]).await.good();
+    assert_eq!(again.stdout, "cluster c: unchanged\nendpoint c-api-m: unchanged\n");
+    gateway.define("http://127.0.0.1:9/v1");
+    let changed = gateway.developer(&["apply", "endpoints.json", "clusters.json"]).await.good();
+    assert_eq!(changed.stdout, "cluster c: unchanged\nendpoint c-api-m: replaced\n");
+    let route = gateway.developer(&["route", "m"]).await.good().stdout;
+    assert!(route.contains("own endpoints") && route.contains("c-api-m"), "{route}");
+}
+
+#[tokio::test]
+async fn versions_are_tried_out_rolled_out_and_rolled_back() {
+    let gateway = gateway().await;
+    let folder = gateway.folder.path();
+    let live = async || {
+        let shown = gateway.developer(&["adaptor", "show", "mine", "--output", "json"]).await.good();
+        serde_json::from_str::<Value>(&shown.stdout).unwrap()["spec"].clone()
+    };
+    gateway.developer(&["adaptor", "push", &mine(folder, "direct-api")]).await.good();
+    let first = live().await["live"].clone();
+    let tried = ["adaptor", "push", &*mine(folder, "direct-api-wasi"), "--canary", "25", "-o", "json"];
+    let tried: Value = serde_json::from_str(&gateway.developer(&tried).await.good().stdout).unwrap();
+    let second = tried["report"]["digest"].as_str().unwrap().to_owned();
+    assert_eq!(live().await["canary"], json!({ "version": second, "percent": 25 }));
+    gateway.developer(&["adaptor", "rollout", "mine", &second[..12]]).await.good();
+    assert_eq!((&live().await["live"], &live().await["previous"]), (&json!(second), &first));
+    let shown = gateway.developer(&["adaptor", "show", "mine"]).await.good().stdout;
+    assert!(shown.contains("live") && shown.contains("before") && shown.contains(&second[..12]), "{shown}");
+    let back = gateway.developer(&["adaptor", "rollback", "mine"]).await.good().stdout;
+    assert!(back.starts_with("live: "), "{back}");
+    assert_eq!(live().await["live"], first);
+    gateway.developer(&["adaptor", "rollback", "mine"]).await.refused(&["no earlier version"]);
+    gateway.developer(&["adaptor", "delete", "mine"]).await.good();
+    gateway.developer(&["adaptor", "show", "mine"]).await.refused(&["no adaptor `mine`"]);
+}
+
+#[tokio::test]
+async fn refusals_say_what_to_do() {
+    let gateway = gateway().await;
+    gateway.write("broken.wasm", "no wasm");
+    let refused = gateway.developer(&["adaptor", "push", "broken.wasm"]).await;
+    refused.refused(&["error: ", "not a WebAssembly file", "✗ component"]);
+    gateway.developer(&["adaptor", "push", "nowhere.wasm"]).await.refused(&["nowhere.wasm"]);
+    gateway.with_key("sk-airlock-wrong", &["get", "clusters"]).await.refused(&["AIRLOCK_KEY", "keys create"]);
+    gateway.operator(&["get", "clusters"]).await.refused(&["default, t", "--tenant"]);
+    gateway.developer(&["get", "keys"]).await.refused(&["role `admin`"]);
+    gateway.developer(&["tenant", "delete", "t"]).await.refused(&["--yes"]);
+    gateway.developer(&["delete", "tenants", "t"]).await.refused(&["airlock tenant delete"]);
+    gateway.define("http://127.0.0.1:9/v1");
+    let refused = gateway.developer(&["apply", "endpoints.json", "clusters.json"]).await;
+    assert_eq!(refused.stdout, "cluster c: created\nendpoint c-api-m: refused\n");
+    refused.refused(&["endpoint c-api-m: ", "mine", "1 of 2 are as the files say"]);
+
+    let folder = gateway.folder.path();
+    let nobody = format!("http://{}", refused_address());
+    let env = [("AIRLOCK_KEY", "k")];
+    Airlock::run_with(folder, &["get", "tenants", "--url", &nobody], &env).await.refused(&[
+        "no gateway answers at",
+        "airlock serve",
+        "--url",
+    ]);
+    Airlock::run(folder, &["get", "tenants"]).await.refused(&["AIRLOCK_KEY", "--key-file"]);
+    Airlock::run_with(folder, &["get", "tenants", "--url", "nowhere"], &env).await.refused(&["no address"]);
+    // No flag takes a key or a value.
+    for flag in [["get", "tenants", "--key", "k"], ["secret", "set", "s", "--value=v"]] {
+        assert_eq!(Airlock::run(folder, &flag).await.code, 2);
+    }
+}
+
+#[tokio::test]
+async fn secrets_are_read_from_standard_input_and_shown_by_nothing() {
+    let gateway = gateway().await;
+    let env = [("AIRLOCK_URL", &*gateway.url), ("AIRLOCK_KEY", &*gateway.developer)];
+    let set = ["secret", "set", "s", "--origin", "https://api.example.org"];
+    let folder = gateway.folder.path();
+    let mut told = String::new();
+    let done = Airlock::run_fed(folder, &set, &env, "sk-4711\n").await.good();
+    told.push_str(&format!("{done:?}"));
+    let empty = Airlock::run_fed(folder, &set, &env, "\n").await.refused(&["standard input"]);
+    told.push_str(&format!("{empty:?}"));
+    for arguments in [
+        &["get", "secrets"][..],
+        &["get", "secrets", "s"],
+        &["get", "secrets", "-o", "json"],
+        &["get", "audit", "-o", "json"],
+        &["secret", "delete", "s"],
+        &["get", "secrets"],
+    ] {
+        let done = gateway.developer(arguments).await.good();
+        told.push_str(&format!("{done:?}"));
+    }
+    assert!(told.contains("https://api.example.org"), "{told}");
+    for secret in ["4711", &gateway.developer] {
+        assert!(!told.contains(secret), "{told}");
+    }
+    // A key in a file serves as one in the variable.
+    gateway.write("key", format!("{}\n", gateway.developer));
+    let arguments = ["get", "tenants", "--url", &gateway.url, "--key-file", "key"];
+    assert!(Airlock::run(folder, &arguments).await.good().stdout.contains('t'));
+}
+
+#[tokio::test]
+async fn every_list_is_a_table_or_json() {
+    let gateway = gateway().await;
+    gateway.define("http://127.0.0.1:9/v1");
+    gateway.developer(&["adaptor", "push", &mine(gateway.folder.path(), "direct-api")]).await.good();
+    gateway.developer(&["apply", "clusters.json", "endpoints.json"]).await.good();
+    for (what, first) in [
+        ("clusters", Some("c")),
+        ("endpoints", Some("c-api-m")),
+        ("federated", None),
+        ("members", None),
+        ("secrets", None),
+        ("keys", Some("dev")),
+        ("adaptors", Some("mine")),
+        ("audit", Some("c-api-m")),
+    ] {
+        let get = async |more: &[&str]| {
+            gateway.operator(&[&["get", what, "--tenant", "t"], more].concat()).await.good().stdout
+        };
+        let (table, list) = (get(&[]).await, get(&["--output", "json"]).await);
+        let list: Vec<Value> = serde_json::from_str(&list).unwrap();
+        assert_eq!(table.lines().count(), list.len() + 1, "{what}: {table}");
+        assert_eq!(list.first().map(|one| one["name"].as_str().unwrap()), first, "{what}: {list:?}");
+    }
+    let one = gateway.developer(&["get", "cluster", "c"]).await.good().stdout;
+    assert_eq!(serde_json::from_str::<Value>(&one).unwrap()["spec"], tenant_cluster("c"));
+    gateway.developer(&["delete", "endpoint", "c-api-m"]).await.good();
+    gateway.developer(&["get", "endpoint", "c-api-m"]).await.refused(&["no endpoint `c-api-m`"]);
+    // Keys over the API, and the last of a tenant with it.
+    let keys = ["keys", "list", "--tenant", "t", "--url", &gateway.url];
+    assert!(gateway.operator(&keys).await.good().stdout.contains("developer"));
+    let revoke = ["keys", "revoke", "dev", "--tenant", "t", "--url", &gateway.url];
+    gateway.operator(&revoke).await.good();
+    gateway.developer(&["get", "clusters"]).await.refused(&["AIRLOCK_KEY"]);
+    gateway.operator(&["tenant", "delete", "t", "--yes"]).await.good();
+    gateway.operator(&["get", "tenant", "t"]).await.refused(&["no tenant `t`"]);
+}
+
+#[tokio::test]
+async fn shells_complete_commands() {
+    let folder = TempDir::new().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = Airlock::run(folder.path(), &["completions", shell]).await.good().stdout;
+        for word in ["push", "rollback", "loaddata", "key-file"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+}
