@@ -135,6 +135,9 @@ async fn keys_are_made_listed_and_revoked() {
     assert_eq!((fields.len(), fields[1], fields[3]), (8, "alice", "active"), "{list:?}");
     assert_eq!(fields[4..], ["default", "user", "inference", "never"]);
     assert!(!list.stdout.contains(secret));
+    let list = keys(folder.path(), &["list", "--output", "json"]).await;
+    let list: Value = serde_json::from_str(&list.stdout).unwrap();
+    assert_eq!((&list[0]["name"], &list[0]["scopes"]), (&json!("alice"), &json!(["inference"])), "{list}");
 
     let revoked = keys(folder.path(), &["revoke", fields[0]]).await;
     assert_eq!((revoked.code, revoked.stdout.as_str()), (0, ""), "{revoked:?}");

@@ -6,8 +6,8 @@ use std::{
 };
 
 use airlock_tests::{
-    Airlock, Finished, Upstream, adaptor, chat_with, completion, json as answer, refused_address, target_dir,
-    tenant_cluster, tenant_endpoint, within,
+    Airlock, Authority, Finished, Upstream, adaptor, chat_with, completion, json as answer, refused_address,
+    target_dir, tenant_cluster, tenant_endpoint, within,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -267,6 +267,48 @@ async fn every_list_is_a_table_or_json() {
     gateway.developer(&["get", "clusters"]).await.refused(&["AIRLOCK_KEY"]);
     gateway.operator(&["tenant", "delete", "t", "--yes"]).await.good();
     gateway.operator(&["get", "tenant", "t"]).await.refused(&["no tenant `t`"]);
+}
+
+/// The key goes to whom it is for: over TLS to an authority that the machine trusts, and nowhere by a redirect or a proxy.
+#[tokio::test]
+async fn a_key_goes_to_the_gateway_that_was_named_and_nowhere_else() {
+    let folder = TempDir::new().unwrap();
+    let list = json!({ "object": "list", "data": [{ "name": "far" }], "next": null });
+    let elsewhere = Upstream::json(list.clone()).await;
+    let authority = Authority::new();
+    let secure = Upstream::start_tls(&authority, &["http/1.1"], move |_| {
+        let list = list.clone();
+        async move { answer(200, &list) }
+    })
+    .await;
+    let url = format!("https://localhost:{}", secure.address.port());
+    let trusted = authority.ca_file().display().to_string();
+    let proxy = elsewhere.url();
+    let env = [
+        ("AIRLOCK_KEY", "sk-4711"),
+        ("SSL_CERT_FILE", &trusted),
+        ("HTTP_PROXY", &proxy),
+        ("ALL_PROXY", &proxy),
+    ];
+    let get = ["get", "tenants", "--url", &url];
+    let told = Airlock::run_with(folder.path(), &get, &env).await.good();
+    assert!(told.stdout.contains("far"), "{told:?}");
+    assert_eq!(secure.only().headers["authorization"], "Bearer sk-4711");
+    let untrusted = Airlock::run_with(folder.path(), &get, &env[..1]).await;
+    assert!(!format!("{untrusted:?}").contains("4711"));
+    untrusted.refused(&["no gateway answers"]);
+    assert_eq!(secure.seen().len(), 1, "not without a certificate that is trusted");
+
+    let location = elsewhere.url();
+    let moved = Upstream::start(move |_| {
+        let mut response = answer(302, &json!({}));
+        response.headers_mut().insert("location", location.parse().unwrap());
+        async move { response }
+    })
+    .await;
+    let get = ["get", "tenants", "--url", &moved.url()];
+    Airlock::run_with(folder.path(), &get, &env).await.refused(&["302", "gateway's address"]);
+    assert!(elsewhere.seen().is_empty());
 }
 
 #[tokio::test]

@@ -100,9 +100,11 @@ impl Kind {
 
     /// The kind that FIRST has this word for, in the form of either of its versions.
     pub fn of_model(word: &str) -> Option<Self> {
-        let own = word.to_lowercase();
-        let own = own.strip_prefix("resource_server")?.trim_start_matches("_async");
-        CATALOG_KINDS.into_iter().find(|kind| kind.model().is_some_and(|model| model.ends_with(own)))
+        let word = word.to_lowercase();
+        let (app, own) = word.split_once('.')?;
+        let is_own = |model: &str| model.split_once('.').is_some_and(|(_, name)| name == own);
+        let is_first = matches!(app, "resource_server" | "resource_server_async");
+        CATALOG_KINDS.into_iter().find(|kind| is_first && kind.model().is_some_and(is_own))
     }
 }
 
@@ -246,4 +248,23 @@ fn entry(kind: Kind, document: &Document) -> Option<(Arc<Path>, String)> {
     let text = json!({ "model": kind.model()?, "fields": fields }).to_string();
     let place: Arc<Path> = Path::new(&place_name(kind.as_str(), &document.name)).into();
     Some((place, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_known_by_either_word() {
+        for kind in CATALOG_KINDS {
+            let (_, name) = kind.model().unwrap().split_once('.').unwrap();
+            for word in [format!("resource_server.{name}"), format!("Resource_Server_async.{name}")] {
+                assert_eq!(Kind::of_model(&word), Some(kind), "{word}");
+            }
+        }
+        for word in ["", "resource_server", "resource_server.", "resource_serverr", "auth.cluster", "cluster"]
+        {
+            assert_eq!(Kind::of_model(word), None, "{word}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! `airlock get` and `airlock delete`: everything that the admin API lists.
 
+use std::num::NonZeroUsize;
+
 use clap::{Args, ValueEnum};
 use http::Method;
 use serde_json::Value;
@@ -42,7 +44,7 @@ pub(crate) struct GetArgs {
     name: Option<String>,
     /// At most so many [default: 50 of audit, else all]
     #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    limit: Option<NonZeroUsize>,
     #[command(flatten)]
     remote: RemoteArgs,
     #[command(flatten)]
@@ -138,7 +140,7 @@ impl What {
 
 pub(crate) fn run(args: GetArgs, env: &Env) -> Result<(), Failure> {
     let GetArgs { what, name, limit, remote, form } = args;
-    let most = limit.unwrap_or(what.most());
+    let most = limit.map_or(what.most(), NonZeroUsize::get);
     match (what, name) {
         (What::Tenants, None) => {
             form.output.list(what.columns(), &remote.gateway.client(env)?.list(&["tenants"], most)?)
