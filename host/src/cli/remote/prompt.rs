@@ -11,8 +11,8 @@ pub(super) fn secret(what: &str) -> Result<String, Failure> {
     let input = std::io::stdin();
     let mut text = String::new();
     if input.is_terminal() {
-        ask(&format!("{what}: "));
         let hidden = Hidden::begin();
+        ask(&format!("{what}: "));
         input.lock().read_line(&mut text).map_err(Failure::new)?;
         drop(hidden);
         ask("\n");
