@@ -17,6 +17,7 @@ use crate::{
     catalog::{Catalog, Uploads},
     config::{ConfigError, Env, Settings},
     fixtures::{Fixtures, Mistakes, bundled_adaptors},
+    gate::Gate,
     gauge::Gauge,
     jobs::JobBoard,
     ledger::Ledger,
@@ -73,6 +74,7 @@ pub struct Gateway {
     ledger: Arc<dyn Ledger>,
     jobs: JobBoard,
     batches: Batches,
+    gate: Gate,
     sandbox: Sandbox,
     connector: Connector,
     requests: Gauge,
@@ -138,6 +140,7 @@ impl Gateway {
         check_maintenance(&settings, &tenants.catalog(DEFAULT_TENANT))?;
         let keys = Keys::load(store).await?;
         let batches = Batches::open(store.clone(), settings.batch.max_active_per_user).await?;
+        let gate = Gate::new(sandbox.clone(), connector.clone(), settings.budgets(), settings.adaptors_dir());
         Ok(Arc::new(Self {
             settings,
             tenants,
@@ -148,6 +151,7 @@ impl Gateway {
             ledger,
             jobs: JobBoard::default(),
             batches,
+            gate,
             sandbox,
             connector,
             requests: Gauge::default(),
@@ -218,6 +222,11 @@ impl Gateway {
         let egress = Egress::new(self.connector.clone(), self.settings.egress_limits());
         let period = Duration::from_secs(self.settings.batch.poll_seconds);
         tokio::spawn(self.batches.clone().follow(self.tenants.clone(), egress, period, stop.clone()));
+    }
+
+    /// What uploads have to pass.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// Calls to backends that are open at this moment.

@@ -48,6 +48,7 @@ async fn run(sandbox: &Sandbox, inside: &str) -> &'static str {
             ..Budgets::default()
         }),
         pace: Arc::default(),
+        meter: None,
     });
     let connector = Connector::new(&ConnectSettings::default()).unwrap();
     let egress = Egress::new(connector, EgressLimits::default());

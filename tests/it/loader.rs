@@ -188,6 +188,7 @@ async fn functions_of_another_type_are_found_before_traffic() {
         grant: Arc::new(Grant::new(tenant, AddressPolicy::default(), Vec::new(), Vec::new())),
         budgets: Arc::new(Budgets::default()),
         pace: Arc::default(),
+        meter: None,
     });
     let connector = Connector::new(&ConnectSettings::default()).unwrap();
     let egress = Egress::new(connector, EgressLimits::default());

@@ -33,6 +33,7 @@ mod failures;
 mod federated;
 mod first_routes;
 mod fuzz;
+mod gate;
 mod globus;
 mod globus_streams;
 mod guests;

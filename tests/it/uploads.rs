@@ -166,7 +166,7 @@ async fn a_request_ends_on_the_version_that_it_began_with(database: Database) {
     assert_eq!(stream.status(), 200);
     feed.send("data: {\"a\":1}\n\n");
     within(stream.chunk()).await.unwrap().unwrap();
-    developer.push("/tenants/t/adaptors/mine/versions", component(guest("trap"))).await;
+    developer.push("/tenants/t/adaptors/mine/versions", component(guest("later"))).await;
     let broken = within(developer.chat("m").send()).await.unwrap();
     assert_eq!(broken.status(), 502, "new requests meet the new version");
     feed.send("data: {\"b\":2}\n\ndata: [DONE]\n\n");
@@ -184,7 +184,8 @@ async fn a_version_that_fails_is_taken_back_and_the_audit_says_so(database: Data
     define(&developer, &backend.url()).await;
     // On trial with a share of the tasks, then for all of them.
     for path in ["versions?release=canary:30", "versions"] {
-        let bad = developer.push(&format!("/tenants/t/adaptors/mine/{path}"), component(guest("trap"))).await;
+        let bad =
+            developer.push(&format!("/tenants/t/adaptors/mine/{path}"), component(guest("later"))).await;
         assert_eq!(bad.status(), 201, "{}", bad.text().await.unwrap());
         let (failed, served) = (AtomicUsize::new(0), AtomicUsize::new(0));
         until(async || {

@@ -79,6 +79,7 @@ impl Lab {
             grant: Arc::new(Grant::new(Arc::clone(tenant), policy, origin.into_iter().collect(), Vec::new())),
             budgets: Arc::new(Budgets::default()),
             pace: Arc::default(),
+            meter: None,
             health: Vec::new(),
         })
     }

@@ -14,7 +14,7 @@ use wasmtime_wasi::{
 use wasmtime_wasi_http::WasiHttpCtx;
 
 use crate::{
-    Adaptor, Budgets, Fault, Sandbox,
+    Adaptor, Budgets, Fault, Meter, Sandbox,
     counted::Counted,
     egress::{Egress, Grant, MAX_FIELDS, UpstreamResponse},
     health::{self, Health},
@@ -34,6 +34,7 @@ pub(crate) struct CallState {
     pub(crate) log: LogSink,
     pub(crate) sandbox: Sandbox,
     _counted: Counted,
+    _metered: Option<Counted>,
 }
 
 impl WasiView for CallState {
@@ -65,6 +66,8 @@ pub(crate) struct CallPlan {
     pub(crate) request_id: Arc<str>,
     pub(crate) task_body: Bytes,
     pub(crate) pace: Arc<Pace>,
+    /// Where somebody wants to know what it uses.
+    pub(crate) meter: Option<Meter>,
 }
 
 /// A place in the sandbox for one call: one of the pool's, one of the tenant's.
@@ -112,7 +115,8 @@ impl Sandbox {
         }
         let tenants = plan.grant.tenant().instance()?;
         let slot = Slot { _pools: self.slot()?, _tenants: tenants };
-        let pacing = Pacing { clock: CpuClock::new(), pace: Arc::clone(&plan.pace), wall: plan.budgets.wall };
+        let clock = plan.meter.as_ref().map_or_else(CpuClock::new, Meter::clock);
+        let pacing = Pacing { clock, pace: Arc::clone(&plan.pace), wall: plan.budgets.wall };
         let (sandbox, own) = (self.clone(), pacing.clone());
         let work = async move { f(Live::start(&sandbox, &plan, own, slot).await?).await };
         pacing.run(self, Box::pin(work)).await
@@ -208,7 +212,7 @@ fn new_state(sandbox: &Sandbox, plan: &CallPlan) -> CallState {
         .build();
     CallState {
         wasi,
-        limiter: MemoryLimiter::new(budgets),
+        limiter: MemoryLimiter::new(budgets, plan.meter.clone()),
         http,
         table,
         hooks: Hooks {
@@ -222,6 +226,7 @@ fn new_state(sandbox: &Sandbox, plan: &CallPlan) -> CallState {
         log,
         sandbox: sandbox.clone(),
         _counted: Counted::new(&sandbox.0.live),
+        _metered: plan.meter.as_ref().map(Meter::instance),
     }
 }
 

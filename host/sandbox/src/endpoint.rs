@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::{
-    Adaptor, AdaptorError, Budgets, Egress, EventStream, Fault, Grant, Pace, Sandbox, UpstreamResponse,
+    Adaptor, AdaptorError, Budgets, Egress, EventStream, Fault, Grant, Meter, Pace, Sandbox,
+    UpstreamResponse,
     bindings::{
         airlock::adaptor::common,
         exports::airlock::adaptor::{cluster, replies::Reply},
@@ -115,6 +116,8 @@ pub struct Endpoint {
     pub pace: Arc<Pace>,
     /// What the calls of its versions come to, where somebody wants to know: one for each uploaded part of its chain.
     pub health: Vec<Arc<Health>>,
+    /// What its calls use, where somebody wants to know.
+    pub meter: Option<Meter>,
 }
 
 impl Endpoint {
@@ -213,6 +216,7 @@ impl Endpoint {
             request_id,
             task_body,
             pace: Arc::clone(&self.pace),
+            meter: self.meter.clone(),
         }
     }
 
@@ -259,6 +263,8 @@ pub struct Cluster {
     pub budgets: Arc<Budgets>,
     /// How quick it has been.
     pub pace: Arc<Pace>,
+    /// What its calls use, where somebody wants to know.
+    pub meter: Option<Meter>,
 }
 
 impl Cluster {
@@ -312,6 +318,7 @@ impl Cluster {
             request_id,
             task_body: Bytes::new(),
             pace: Arc::clone(&self.pace),
+            meter: self.meter.clone(),
         }
     }
 }

@@ -22,6 +22,7 @@ mod inspect;
 mod lane;
 mod limits;
 mod loader;
+mod meter;
 mod tenant;
 
 pub use batch::{BatchProgress, BatchRequest, BatchState, SubmittedBatch};
@@ -30,7 +31,7 @@ pub use callbacks::{CallbackAddress, CallbackSettings, Callbacks, Message, Proof
 pub use compile::{CacheKey, CacheSettings, CompileLimits, CompilerSettings, ComponentCompiler};
 pub use egress::{
     AddressPolicy, AwsKeys, ConnectSettings, Connector, Credential, Egress, EgressError, EgressLimits, Grant,
-    OAuthClient, Origin, Resolve, Resolving, UpstreamBody, UpstreamResponse,
+    OAuthClient, Origin, Resolve, Resolving, StandIn, UpstreamBody, UpstreamResponse,
 };
 pub use endpoint::{Answer, Cluster, ClusterModel, Endpoint, EndpointInfo, Job, Jobs, Operation, Task, User};
 pub use engine::{Sandbox, SandboxSettings};
@@ -40,4 +41,5 @@ pub use inspect::{AdaptorKind, Import, Inspection, inspect};
 pub use lane::Pace;
 pub use limits::Budgets;
 pub use loader::{Adaptor, CONTRACT_VERSION, LoadError, MAX_CHAIN};
+pub use meter::Meter;
 pub use tenant::{Tenant, TenantLimits};

@@ -13,7 +13,7 @@ use std::{
 
 use wasmtime::{ResourceLimiter, Result};
 
-use crate::{engine::TICK, lane::BURST};
+use crate::{Meter, engine::TICK, lane::BURST};
 
 /// What one call may use. Each limit has its own error code.
 #[derive(Debug, Clone)]
@@ -66,16 +66,17 @@ pub(crate) enum Exceeded {
 /// Sums memory and tables over everything that one store holds. A refusal traps: a guest that was
 /// merely told -1 would go on and fail in a place that says nothing.
 pub(crate) struct MemoryLimiter {
-    memory: Meter,
-    tables: Meter,
+    memory: Allowance,
+    tables: Allowance,
+    meter: Option<Meter>,
 }
 
-struct Meter {
+struct Allowance {
     used: usize,
     limit: usize,
 }
 
-impl Meter {
+impl Allowance {
     fn grow(&mut self, current: usize, desired: usize) -> Result<bool> {
         let used = self.used.saturating_add(desired.saturating_sub(current));
         if used > self.limit {
@@ -87,17 +88,22 @@ impl Meter {
 }
 
 impl MemoryLimiter {
-    pub(crate) fn new(budgets: &Budgets) -> Self {
+    pub(crate) fn new(budgets: &Budgets, meter: Option<Meter>) -> Self {
         Self {
-            memory: Meter { used: 0, limit: budgets.memory_bytes },
-            tables: Meter { used: 0, limit: budgets.table_elements },
+            memory: Allowance { used: 0, limit: budgets.memory_bytes },
+            tables: Allowance { used: 0, limit: budgets.table_elements },
+            meter,
         }
     }
 }
 
 impl ResourceLimiter for MemoryLimiter {
     fn memory_growing(&mut self, now: usize, then: usize, _max: Option<usize>) -> Result<bool> {
-        self.memory.grow(now, then)
+        let grown = self.memory.grow(now, then)?;
+        if let Some(meter) = &self.meter {
+            meter.note_memory(self.memory.used);
+        }
+        Ok(grown)
     }
 
     fn table_growing(&mut self, now: usize, then: usize, _max: Option<usize>) -> Result<bool> {

@@ -198,6 +198,7 @@ impl Builder<'_> {
             grant: Arc::clone(grant),
             budgets: Arc::clone(&self.input.budgets),
             pace: Arc::default(),
+            meter: None,
             health: variant.health,
         });
         match endpoint.validate(self.input.egress).await {
@@ -277,6 +278,7 @@ impl Builder<'_> {
             grant,
             budgets: Arc::clone(&self.input.budgets),
             pace: Arc::default(),
+            meter: None,
         });
         if let Err(fault) = cluster.validate(self.input.egress).await {
             self.mistake(

@@ -213,7 +213,7 @@ impl Reader<'_> {
 
 /// An endpoint's grant: the origins of its `…_url` settings, and `allowed_hosts`. Tokens are the host's business. The
 /// fixtures room has checked that they are well-formed.
-fn origins(config: &Map<String, Value>) -> Vec<Origin> {
+pub fn origins(config: &Map<String, Value>) -> Vec<Origin> {
     let urls = config
         .iter()
         .filter(|(key, _)| key.ends_with("_url") && *key != TOKEN_URL)

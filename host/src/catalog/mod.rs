@@ -13,6 +13,7 @@ use airlock_sandbox::{Cluster, Endpoint, Operation};
 pub use access::Access;
 pub use adaptors::{AdaptorCache, ComponentSource, Release, Uploaded, Uploads};
 pub use build::{BuildInput, TenantSecret, build};
+pub use grant::origins;
 pub use load::remedy;
 
 /// Everything that requests can reach.

@@ -1,107 +1,164 @@
 //! What an uploaded component has to pass before it can be used, and the report that says so.
 
-use std::time::Instant;
+mod conformance;
+mod report;
 
-use airlock_sandbox::{Import, Inspection, Sandbox, inspect};
-use serde::{Deserialize, Serialize};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use airlock_sandbox::{Adaptor, Budgets, Connector, Import, Inspection, LoadError, Sandbox, Tenant, inspect};
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
+
+pub use self::report::{Capability, Check, Cost, Report};
+use self::{conformance::Subject, report::Finding};
 use crate::catalog::remedy;
 
-/// What the gate found out about a component.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
-    /// Whether it can be used.
-    pub passed: bool,
-    /// SHA-256 of the component, in hexadecimal.
-    pub digest: String,
-    /// Its size, in bytes.
-    pub size: usize,
-    /// What it can be used as: `endpoint`, `cluster`, `batch`, `middleware`.
-    pub roles: Vec<String>,
-    /// What it imports, and what that lets it do.
-    pub capabilities: Vec<Capability>,
-    /// Every check, in order, up to the first that failed.
-    pub checks: Vec<Check>,
+/// Uploads that are examined at one moment, and those that wait for their turn.
+const AT_ONCE: usize = 2;
+const WAITING: usize = 8;
+
+/// The longest that the conformance run of one component takes. Compiling has limits of its own.
+const LONGEST_RUN: Duration = Duration::from_secs(30);
+
+/// What a middleware stands in front of while it is examined.
+const BEHIND: &str = "direct-api";
+
+/// Examines what is uploaded, a few at a time.
+pub struct Gate {
+    sandbox: Sandbox,
+    connector: Connector,
+    budgets: Arc<Budgets>,
+    bundled: PathBuf,
+    places: Semaphore,
+    queue: Semaphore,
 }
 
-/// One import.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Capability {
-    /// Its name.
-    pub import: String,
-    /// What it lets the component do.
-    pub lets: String,
-}
-
-/// One check.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Check {
-    /// What was checked.
+/// A component that somebody uploads.
+pub struct Upload {
+    /// What it will be called.
     pub name: String,
-    /// Whether it holds.
-    pub passed: bool,
-    /// What was found, in one line.
-    pub message: String,
-    /// What to do, where it does not hold.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub remedy: Option<String>,
-    /// How long it took, in milliseconds.
-    pub took_ms: u64,
+    /// The component.
+    pub bytes: Bytes,
+    /// Who uploads: the run counts against this tenant's limits.
+    pub tenant: Arc<Tenant>,
+    /// What the uploader configures it with for the run.
+    pub config: Map<String, Value>,
 }
 
-impl Report {
-    /// The first check that failed.
-    pub fn failed(&self) -> Option<&Check> {
-        self.checks.iter().find(|check| !check.passed)
+/// There is no room for the examination at the moment.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Busy(pub(crate) String);
+
+impl Gate {
+    /// A gate whose runs have the budgets of requests. `bundled` is the folder of the bundled adaptors.
+    pub fn new(sandbox: Sandbox, connector: Connector, budgets: Arc<Budgets>, bundled: PathBuf) -> Self {
+        let (places, queue) = (Semaphore::new(AT_ONCE), Semaphore::new(AT_ONCE + WAITING));
+        Self { sandbox, connector, budgets, bundled, places, queue }
+    }
+
+    /// Examines a component, as soon as it is its turn.
+    pub async fn examine(&self, upload: Upload) -> Result<Report, Busy> {
+        let full = || Busy(format!("{} uploads are being examined or wait for it.", AT_ONCE + WAITING));
+        let _queued = self.queue.try_acquire().map_err(|_| full())?;
+        let _place = self.places.acquire().await.map_err(|_| full())?;
+        let mut report = Report {
+            passed: false,
+            digest: String::new(),
+            size: upload.bytes.len(),
+            roles: Vec::new(),
+            capabilities: Vec::new(),
+            checks: Vec::new(),
+            cost: None,
+        };
+        if let Some(inspection) = read(&mut report, upload.bytes.clone()).await
+            && let Some(adaptor) = self.compile(&mut report, &upload, &inspection).await
+        {
+            self.run(&mut report, &upload, adaptor).await?;
+        }
+        report.passed = report.failed().is_none();
+        Ok(report)
+    }
+
+    /// Compiles it as it will be compiled: a middleware together with what stands behind it.
+    async fn compile(&self, report: &mut Report, upload: &Upload, found: &Inspection) -> Option<Adaptor> {
+        let started = Instant::now();
+        let behind = if found.kind.middleware {
+            match std::fs::read(self.bundled.join(format!("{BEHIND}.wasm"))) {
+                Ok(bytes) => Some(bytes),
+                Err(error) => {
+                    let message = format!("the bundled adaptor {BEHIND}, to stand behind it: {error}");
+                    report.note("compilation", started, Finding::fails(message, "tell the operator"));
+                    return None;
+                }
+            }
+        } else {
+            None
+        };
+        let parts: Vec<&[u8]> = [&*upload.bytes].into_iter().chain(behind.as_deref()).collect();
+        match self.sandbox.load_chain(&upload.name, &parts).await {
+            Ok(adaptor) => {
+                report.note("compilation", started, Finding::holds("it compiles"));
+                Some(adaptor)
+            }
+            Err(error) => {
+                report.note("compilation", started, refused(&error));
+                None
+            }
+        }
+    }
+
+    async fn run(&self, report: &mut Report, upload: &Upload, adaptor: Adaptor) -> Result<(), Busy> {
+        let subject = Subject {
+            sandbox: self.sandbox.clone(),
+            connector: self.connector.clone(),
+            adaptor: Arc::new(adaptor),
+            tenant: Arc::clone(&upload.tenant),
+            budgets: Arc::clone(&self.budgets),
+            config: upload.config.clone(),
+        };
+        let started = Instant::now();
+        let run = conformance::run(&subject, report);
+        if let Ok(done) = tokio::time::timeout(LONGEST_RUN, run).await {
+            return done;
+        }
+        let message = format!("its calls took more than {LONGEST_RUN:?} together");
+        let remedy = "make it quicker, or try again when the gateway has less to do";
+        report.note("duration", started, Finding::fails(message, remedy));
+        Ok(())
     }
 }
 
-/// A check's finding, or what is wrong and what to do.
-type Finding = Result<String, (String, String)>;
-
-/// Examines a component called `name`.
-pub async fn examine(sandbox: &Sandbox, name: &str, bytes: &[u8]) -> Report {
-    let mut report = Report {
-        passed: false,
-        digest: digest(bytes),
-        size: bytes.len(),
-        roles: Vec::new(),
-        capabilities: Vec::new(),
-        checks: Vec::new(),
-    };
+/// What can be told from the bytes alone. Nobody else's request waits for that.
+async fn read(report: &mut Report, bytes: Bytes) -> Option<Inspection> {
     let started = Instant::now();
-    let inspected = inspect(bytes);
+    let reading = tokio::task::spawn_blocking(move || (digest(&bytes), inspect(&bytes)));
+    let (digest, inspected) = match reading.await {
+        Ok(read) => read,
+        Err(error) => (String::new(), Err(LoadError::Invalid(error.to_string()))),
+    };
+    report.digest = digest;
     let inspection = match inspected {
         Ok(inspection) => inspection,
         Err(error) => {
-            let finding = Err((error.to_string(), remedy(&error).to_owned()));
-            report.note("component", started, finding);
-            return report;
+            report.note("component", started, refused(&error));
+            return None;
         }
     };
     report.roles = roles(&inspection);
     report.capabilities = inspection.imports.iter().filter_map(capability).collect();
-    report.note("component", started, Ok(format!("a component of {} bytes", bytes.len())));
-    let started = Instant::now();
-    report.note("interfaces", started, interfaces(&inspection));
-    if report.failed().is_none() {
-        let started = Instant::now();
-        let compiled = compile(sandbox, name, bytes, &inspection).await;
-        report.note("compilation", started, compiled);
-    }
-    report.passed = report.failed().is_none();
-    report
+    report.note("component", started, Finding::holds(format!("a component of {} bytes", report.size)));
+    let fits = report.note("interfaces", Instant::now(), interfaces(&inspection));
+    fits.then_some(inspection)
 }
 
-impl Report {
-    fn note(&mut self, name: &str, started: Instant, finding: Finding) {
-        let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let (passed, message, remedy) = match finding {
-            Ok(message) => (true, message, None),
-            Err((message, remedy)) => (false, message, Some(remedy)),
-        };
-        self.checks.push(Check { name: name.to_owned(), passed, message, remedy, took_ms });
-    }
+fn refused(error: &LoadError) -> Finding {
+    Finding::fails(error.to_string(), remedy(error))
 }
 
 /// SHA-256, in hexadecimal.
@@ -132,26 +189,12 @@ fn interfaces(inspection: &Inspection) -> Finding {
         inspection.imports.iter().find_map(|i| Some((&i.name, i.grants.as_ref().err()?)))
     {
         let remedy = "build it without; `airlock adaptor inspect` shows what it imports";
-        return Err((format!("it imports `{name}`: {why}"), remedy.to_owned()));
+        return Finding::fails(format!("it imports `{name}`: {why}"), remedy);
     }
     let kind = inspection.kind;
     if !kind.endpoint && !kind.cluster {
         let message = "it exports neither `airlock:adaptor/endpoint` nor `airlock:adaptor/cluster`";
-        return Err((message.to_owned(), "build it for one of the worlds in wit/worlds.wit".to_owned()));
+        return Finding::fails(message, "build it for one of the worlds in wit/worlds.wit");
     }
-    Ok(format!("it can be used as {}", roles(inspection).join(", ")))
-}
-
-/// Compiles it as it will be compiled. A middleware is compiled with what stands behind it: not yet.
-async fn compile(sandbox: &Sandbox, name: &str, bytes: &[u8], inspection: &Inspection) -> Finding {
-    if inspection.kind.middleware {
-        return Ok("a middleware, which is compiled together with what stands behind it".to_owned());
-    }
-    match sandbox.load_chain(name, &[bytes]).await {
-        Ok(_) => Ok("it compiles".to_owned()),
-        Err(error) => {
-            let remedy = remedy(&error).to_owned();
-            Err((error.to_string(), remedy))
-        }
-    }
+    Finding::holds(format!("it can be used as {}", roles(inspection).join(", ")))
 }

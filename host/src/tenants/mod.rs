@@ -97,6 +97,11 @@ impl Tenants {
         views.iter().map(|(name, view)| (Arc::clone(name), Arc::clone(&view.catalog))).collect()
     }
 
+    /// What a tenant's calls share.
+    pub fn tenant(&self, name: &str) -> Option<Arc<Tenant>> {
+        self.views.load().get(name).map(|view| Arc::clone(&view.tenant))
+    }
+
     /// The names of all, sorted.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.views.load().keys().map(ToString::to_string).collect();

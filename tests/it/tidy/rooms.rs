@@ -26,7 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("jobs",     &["auth", "catalog", "routing"]),
     ("batch",    &["auth", "catalog", "routing", "store", "tenants"]),
     ("relay",    &["chunks", "ledger"]),
-    ("gateway",  &["auth", "batch", "catalog", "config", "fixtures", "gauge", "jobs", "ledger", "store", "tenants"]),
+    ("gateway",  &["auth", "batch", "catalog", "config", "fixtures", "gate", "gauge", "jobs", "ledger", "store", "tenants"]),
     ("api",      &["auth", "batch", "catalog", "chunks", "gate", "gateway", "jobs", "ledger", "relay", "routing", "store", "tenants"]),
     ("server",   &["api", "gateway", "gauge"]),
     ("cli",      &["auth", "config", "demo", "fixtures", "gateway", "ledger", "observe", "process", "server", "store", "tenants"]),

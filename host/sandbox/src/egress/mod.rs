@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use body::{OutgoingBody, UpstreamBody};
-pub use connect::{ConnectSettings, Connector};
+pub use connect::{ConnectSettings, Connector, StandIn};
 pub use credential::{Credential, OAuthClient};
 pub use error::EgressError;
 pub use grant::{Grant, Origin, OriginError};

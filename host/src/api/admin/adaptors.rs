@@ -5,12 +5,13 @@ use axum::{
     extract::{Path, RawQuery, Request, State},
     response::{IntoResponse as _, Response},
 };
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Allowed, Wish, allow},
+    access::{Allowed, Wish, allow, no_tenant},
     entries::{find, remove, write},
     page::Page,
     thing,
@@ -20,7 +21,7 @@ use crate::{
         error::{ApiError, ErrorKind},
         extract::read_body,
     },
-    gate::{self, Report},
+    gate::{self, Report, Upload},
     gateway::{Gateway, Worker},
     store::{Change, Document, Expect, now},
     tenants::{Kind, Rollout, TenantSettings},
@@ -107,21 +108,29 @@ enum Release {
     Hold,
 }
 
-/// `?release=live|hold|canary:PERCENT`; a version goes live where nothing is said.
-fn release(query: Option<&str>) -> Result<Release, ApiError> {
-    let mut release = Release::Live;
+/// What an upload asks for: `?release=live|hold|canary:PERCENT`, where nothing is said `live`; and `?config=JSON`, what
+/// the component is configured with while it is examined.
+fn wishes(query: Option<&str>) -> Result<(Release, Map<String, Value>), ApiError> {
+    let (mut release, mut config) = (Release::Live, Map::new());
     for (key, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        if key == "config" {
+            config = serde_json::from_str(&value).map_err(|error| {
+                let message = format!("`config` is one JSON object, URL-encoded: {error}.");
+                ApiError::new(ErrorKind::InvalidValue, message).param("config")
+            })?;
+            continue;
+        }
         release = match (&*key, &*value, value.strip_prefix("canary:").and_then(|n| n.parse().ok())) {
             ("release", "live", _) => Release::Live,
             ("release", "hold", _) => Release::Hold,
             ("release", _, Some(percent)) => Release::Canary(percent),
             _ => {
-                let message = "An upload takes `release=live`, `release=hold` or `release=canary:PERCENT`.";
+                let message = "An upload takes `release=live`, `release=hold` or `release=canary:PERCENT`, and `config=JSON`.";
                 return Err(ApiError::new(ErrorKind::InvalidValue, message).param(key.into_owned()));
             }
         };
     }
-    Ok(release)
+    Ok((release, config))
 }
 
 /// `POST …/versions`: a component, as it is. It passes the gate, is stored, and gets tasks. The same bytes twice are one
@@ -135,24 +144,17 @@ pub(super) async fn upload(
     let gateway = worker.gateway();
     let (parts, body) = request.into_parts();
     let allowed = allow(gateway, &parts.headers, &tenant, Wish::Define)?;
+    // Before anything is refused: a client that still sends would not read why.
+    let limit = gateway.settings().compile.max_adaptor_mib << 20;
+    let bytes = read_body(&parts.headers, body, limit).await?;
     thing::check_name("an adaptor", &name)?;
     if gateway.is_bundled(&name) {
         let message = format!("`{name}` is the name of a bundled adaptor; choose another.");
         return Err(ApiError::new(ErrorKind::InvalidValue, message).param("name"));
     }
-    let release = release(query.as_deref())?;
-    let limit = gateway.settings().compile.max_adaptor_mib << 20;
-    let bytes = read_body(&parts.headers, body, limit).await?;
+    let (release, config) = wishes(query.as_deref())?;
     check_quota(gateway, &tenant, &name, &bytes).await?;
-    let report = gate::examine(gateway.sandbox(), &name, &bytes).await;
-    if let Some(failed) = report.failed() {
-        let mut message = failed.message.clone();
-        if let Some(remedy) = &failed.remedy {
-            message = format!("{message}. {}", capitalized(remedy));
-        }
-        let error = ApiError::new(ErrorKind::AdaptorRefused, message);
-        return Err(error.details(json!({ "report": report })));
-    }
+    let report = examine(gateway, &tenant, &name, bytes.clone(), config).await?;
     gateway.store().put_blob(&report.digest, &bytes).await?;
     let rollout = keep(gateway, &allowed, &name, &report, release).await?;
     let answer = json!({
@@ -160,6 +162,27 @@ pub(super) async fn upload(
         "rollout": rollout,
     });
     Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+/// Lets pass what passes the gate.
+async fn examine(
+    gateway: &Gateway,
+    tenant: &str,
+    name: &str,
+    bytes: Bytes,
+    config: Map<String, Value>,
+) -> Result<Report, ApiError> {
+    let tenant = gateway.tenants().tenant(tenant).ok_or_else(|| no_tenant(tenant))?;
+    let upload = Upload { name: name.to_owned(), bytes, tenant, config };
+    let busy = |busy: gate::Busy| ApiError::new(ErrorKind::Overloaded, busy.to_string());
+    let report = gateway.gate().examine(upload).await.map_err(busy)?;
+    let Some(failed) = report.failed() else { return Ok(report) };
+    let mut message = failed.message.clone();
+    if let Some(remedy) = &failed.remedy {
+        message = format!("{message}. {}", capitalized(remedy));
+    }
+    let error = ApiError::new(ErrorKind::AdaptorRefused, message);
+    Err(error.details(json!({ "report": report })))
 }
 
 fn capitalized(text: &str) -> String {
