@@ -70,10 +70,18 @@ async fn good_components_pass_every_check_and_say_what_they_cost() {
         assert!(cost["peak_memory_bytes"].as_u64().is_some_and(|bytes| bytes >= 64 << 10), "{name}: {cost}");
         assert!(cost["compile_ms"].is_u64(), "{name}: {cost}");
     }
-    for (name, file) in [("static", adaptor("static-cluster")), ("cluster", example("custom-cluster"))] {
-        let (status, pushed) = push(&developer, name, &file, &json!({})).await;
+    let status_url = json!({ "status_url": "http://backend.invalid/status" });
+    for (name, file, config, warns) in [
+        ("static", adaptor("static-cluster"), json!({}), false),
+        ("cluster", example("custom-cluster"), json!({}), true),
+        ("asks", guest("jobs"), status_url, false),
+    ] {
+        let (status, pushed) = push(&developer, name, &file, &config).await;
         assert_eq!(status, 201, "{name}: {pushed}");
-        assert_eq!(checks(&pushed["report"]), [&FIRST[..], &["jobs"]].concat(), "{name}");
+        let report = &pushed["report"];
+        assert_eq!(checks(report), [&FIRST[..], &["jobs"]].concat(), "{name}");
+        assert_eq!(!warnings(report).is_empty(), warns, "{name}: {report}");
+        assert!(report["cost"]["request_cpu_us"].as_u64().is_some_and(|us| us > 0), "{name}: {report}");
     }
     gateway.idle().await;
 }

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// The most events of one stream: the backend sends four.
-const MAX_EVENTS: usize = 10_000;
+const MAX_EVENTS: usize = 1_000;
 /// How long an instance may take to be gone. One that computes is ended at the sandbox's next tick.
 const LINGERS: Duration = Duration::from_secs(2);
 

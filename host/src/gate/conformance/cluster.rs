@@ -9,6 +9,7 @@ use super::{
     LITTLE_PATIENCE, MODEL, PATIENCE, SLUG, Subject,
     backend::{Backend, Script},
     call::gone,
+    cost::Costs,
     step,
     verdict::{Stop, judge},
 };
@@ -24,14 +25,24 @@ const SCRIPTS: [Script; 6] = [
 ];
 
 pub(super) async fn run(subject: &Subject, report: &mut Report) -> Result<(), Busy> {
-    step(report, ("jobs", "it says what a cluster runs"), jobs(subject)).await.map(drop)
+    let is_whole = step(report, ("jobs", "it says what a cluster runs"), jobs(subject)).await?;
+    if is_whole && report.cost.is_none() {
+        let mut costs = Costs::new();
+        while costs.want_more() {
+            let meter = Meter::default();
+            drop(ask(subject, Script::Well, PATIENCE, meter.clone()).await);
+            costs.add(&meter);
+        }
+        report.cost = Some(costs.of_one(report.took_ms("compilation")));
+    }
+    Ok(())
 }
 
 async fn jobs(subject: &Subject) -> Result<Vec<String>, Stop> {
     let mut warnings = Vec::new();
     for script in SCRIPTS {
         let when = format!("the jobs of a cluster that {}", script.does());
-        let told = ask(subject, script, PATIENCE).await?;
+        let told = ask(subject, script, PATIENCE, Meter::default()).await?;
         let told = told.and_then(|jobs| check(&jobs));
         if let Err(fault) = told {
             let words = judge(&fault, &when)?;
@@ -40,7 +51,7 @@ async fn jobs(subject: &Subject) -> Result<Vec<String>, Stop> {
             }
         }
     }
-    match ask(subject, Script::Hangs, LITTLE_PATIENCE).await? {
+    match ask(subject, Script::Hangs, LITTLE_PATIENCE, Meter::default()).await? {
         // As it should be.
         Ok(_) | Err(Fault::Timeout) => {}
         Err(fault) => drop(judge(&fault, "the jobs of a cluster that never answers")?),
@@ -48,8 +59,13 @@ async fn jobs(subject: &Subject) -> Result<Vec<String>, Stop> {
     Ok(warnings)
 }
 
-async fn ask(subject: &Subject, script: Script, patience: Duration) -> Result<Result<Jobs, Fault>, Stop> {
-    let (backend, meter) = (Backend::new(script), Meter::default());
+async fn ask(
+    subject: &Subject,
+    script: Script,
+    patience: Duration,
+    meter: Meter,
+) -> Result<Result<Jobs, Fault>, Stop> {
+    let backend = Backend::new(script);
     let egress = subject.egress(&backend, patience);
     let config = Value::Object(subject.config()).to_string();
     let model = ClusterModel {

@@ -1,7 +1,5 @@
 //! What is checked of an adaptor that runs tasks.
 
-use std::time::{Duration, Instant};
-
 use airlock_sandbox::{Answer, Fault, Meter};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
@@ -10,12 +8,13 @@ use super::{
     LITTLE_PATIENCE, PATIENCE, Subject,
     backend::{Backend, Script},
     call::{gone, task},
+    cost::Costs,
     step,
     verdict::{Stop, judge, words},
 };
 use crate::gate::{
     Busy,
-    report::{Cost, Finding, Report},
+    report::{Finding, Report},
 };
 
 /// What a backend that fails does.
@@ -28,10 +27,6 @@ const FAILURES: [Script; 6] = [
     Script::BreaksOff,
 ];
 
-/// Calls whose cost is measured, and the longest that this takes.
-const MEASURED: usize = 20;
-const MEASURED_FOR: Duration = Duration::from_secs(1);
-
 pub(super) async fn run(subject: &Subject, report: &mut Report) -> Result<(), Busy> {
     let goes_on =
         step(report, ("configuration", "`validate` accepts its configuration"), configuration(subject));
@@ -42,7 +37,11 @@ pub(super) async fn run(subject: &Subject, report: &mut Report) -> Result<(), Bu
         && step(report, ("cancellation", "a client that leaves ends it"), cancellation(subject)).await?
         && step(report, ("hanging", "a backend that hangs ends it"), hanging(subject)).await?;
     if is_whole {
-        report.cost = Some(cost(subject, report.took_ms("compilation")).await);
+        let mut costs = Costs::new();
+        while costs.want_more() {
+            costs.add(&subject.chat(Script::Well, false, PATIENCE).await.meter);
+        }
+        report.cost = Some(costs.of_one(report.took_ms("compilation")));
     }
     Ok(())
 }
@@ -137,18 +136,4 @@ async fn hanging(subject: &Subject) -> Result<Vec<String>, Stop> {
         }
     }
     Ok(Vec::new())
-}
-
-/// What one request takes.
-async fn cost(subject: &Subject, compile_ms: u64) -> Cost {
-    let (started, mut times, mut peak) = (Instant::now(), Vec::with_capacity(MEASURED), 0);
-    while times.len() < MEASURED && (times.is_empty() || started.elapsed() < MEASURED_FOR) {
-        let ended = subject.chat(Script::Well, false, PATIENCE).await;
-        times.push(ended.meter.cpu());
-        peak = peak.max(ended.meter.peak_memory());
-    }
-    times.sort_unstable();
-    let median = times.get(times.len() / 2).copied().unwrap_or_default();
-    let request_cpu_us = u64::try_from(median.as_micros()).unwrap_or(u64::MAX);
-    Cost { compile_ms, request_cpu_us, peak_memory_bytes: peak }
 }

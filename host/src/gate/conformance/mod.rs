@@ -6,6 +6,7 @@
 mod backend;
 mod call;
 mod cluster;
+mod cost;
 mod endpoint;
 mod verdict;
 
