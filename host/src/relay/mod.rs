@@ -75,7 +75,6 @@ pub struct Plan {
 }
 
 /// An answer of which nothing has gone to the client yet.
-#[expect(clippy::large_enum_variant, reason = "made once a request, and moved twice")]
 pub enum Opened {
     /// All of it.
     Complete(Bytes, HeaderMap),
