@@ -67,6 +67,7 @@ lint: build-adaptors build-guests
     cd adaptors && cargo fmt --all --check
     cd tests/guests && cargo fmt --all --check
     cargo clippy --locked --workspace --all-targets -- -D warnings
+    cargo clippy --locked --workspace --features airlock/native-path -- -D warnings
     cd adaptors && cargo clippy --locked --workspace --all-targets -- -D warnings
 
 # Unit and integration tests of the host, units of the SDK.

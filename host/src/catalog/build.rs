@@ -154,7 +154,7 @@ impl Builder<'_> {
     async fn backend(&mut self, fixture: &Located<EndpointFixture>) -> Option<Backend> {
         let grant = self.grant(&fixture.config, &fixture.config_places, &fixture.slug);
         #[cfg(feature = "native-path")]
-        if fixture.chain.first().is_some_and(|part| part.value == AdaptorRef::Native) {
+        if fixture.chain.first().is_some_and(|part| part.value == crate::fixtures::AdaptorRef::Native) {
             let url = fixture.config.get("api_url").and_then(Value::as_str);
             return Some(Backend::Native(crate::routing::native::NativeEndpoint::new(url?, grant?)?));
         }
