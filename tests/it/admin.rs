@@ -299,6 +299,9 @@ async fn a_tenant_goes_with_all_that_it_has(database: Database) {
     let developer = gateway.person("t", Role::Developer).await;
     developer.put("/tenants/t/clusters/c", &tenant_cluster("c")).await;
     developer.push("/tenants/t/adaptors/mine/versions", std::fs::read(adaptor("direct-api")).unwrap()).await;
+    let stale = operator.request("DELETE", "/tenants/t").header("if-match", "\"1\"").send();
+    error(within(stale).await.unwrap(), 409, "conflict").await;
+    assert_eq!(developer.get("/tenants/t/clusters").await.status(), 200, "its keys are as they were");
     assert_eq!(operator.delete("/tenants/t").await.status(), 204);
     assert_eq!(operator.get("/tenants/t").await.status(), 404);
     assert_eq!(developer.get("/tenants/t/clusters").await.status(), 401, "its keys are revoked");

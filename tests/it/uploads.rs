@@ -256,5 +256,10 @@ async fn an_adaptor_that_an_endpoint_names_stays(database: Database) {
     assert_eq!(developer.delete("/tenants/t/endpoints/c-api-m").await.status(), 204);
     assert_eq!(developer.delete("/tenants/t/adaptors/mine").await.status(), 204);
     assert_eq!(developer.get("/tenants/t/adaptors/mine").await.status(), 404);
+    assert_eq!(
+        gateway.store.documents(Some("t"), Some("version")).await.unwrap(),
+        [],
+        "its versions go with it"
+    );
     assert_eq!(developer.chat("m").send().await.unwrap().status(), 404);
 }

@@ -12,8 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     access::{Allowed, Wish, allow, no_tenant},
-    entries::{find, remove, write},
-    page::Page,
+    entries::{self, find, write},
     thing,
 };
 use crate::{
@@ -35,11 +34,8 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
-    let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Read)?;
-    let page = Page::of(query.as_deref())?;
-    let kind = Kind::Adaptor.as_str();
-    let found = worker.gateway().store().page(&tenant, kind, page.after.as_deref(), page.to_ask()).await?;
-    Ok(Json(page.list(found, |adaptor| adaptor.name.clone(), thing::shown)))
+    let gateway = worker.gateway();
+    entries::list(gateway, Kind::Adaptor, &tenant, query.as_deref(), &headers, thing::shown).await
 }
 
 pub(super) async fn read(
@@ -61,16 +57,18 @@ pub(super) async fn delete(
     let allowed = allow(gateway, &headers, &tenant, Wish::Define)?;
     let expect = thing::expectation(&headers)?;
     find(gateway, Kind::Adaptor, &tenant, &name).await?;
-    let status = remove(gateway, &allowed, Kind::Adaptor, &name, expect).await?;
+    let delete = |kind: &str, name: &str, expect| Change::Delete {
+        tenant: tenant.clone(),
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        expect,
+    };
+    // In one write: a version without its adaptor would count against the quota, and nobody could remove it.
+    let mut changes = vec![delete(Kind::Adaptor.as_str(), &name, expect)];
     let versions = versions_of(gateway, &tenant, &name).await?;
-    let gone = versions.into_iter().map(|version| Change::Delete {
-        tenant: version.tenant,
-        kind: version.kind,
-        name: version.name,
-        expect: Expect::Any,
-    });
-    write(gateway, &allowed, gone.collect(), "delete versions", Kind::Adaptor, &name, Value::Null).await?;
-    Ok(status)
+    changes.extend(versions.iter().map(|version| delete(&version.kind, &version.name, Expect::Any)));
+    write(gateway, &allowed, changes, "delete", Kind::Adaptor, &name, Value::Null).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn versions(

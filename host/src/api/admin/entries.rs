@@ -57,7 +57,7 @@ pub(super) fn all(collection: Collection) -> MethodRouter<Worker> {
                      Path(tenant): Path<String>,
                      RawQuery(query): RawQuery,
                      headers: HeaderMap| async move {
-        list(&worker, collection, &tenant, query.as_deref(), &headers).await
+        list(worker.gateway(), collection.kind, &tenant, query.as_deref(), &headers, thing::shown).await
     };
     let create = move |State(worker): State<Worker>, Path(tenant): Path<String>, request: Request| async move {
         create(&worker, collection, &tenant, request).await
@@ -85,18 +85,19 @@ pub(super) fn one(collection: Collection) -> MethodRouter<Worker> {
     get(read).put(replace).delete(delete)
 }
 
-async fn list(
-    worker: &Worker,
-    collection: Collection,
+/// A page of a tenant's things of one kind.
+pub(super) async fn list(
+    gateway: &Gateway,
+    kind: Kind,
     tenant: &str,
     query: Option<&str>,
     headers: &HeaderMap,
+    shown: fn(&Document) -> Value,
 ) -> Result<Json<Value>, ApiError> {
-    let Allowed { tenant, .. } = allow(worker.gateway(), headers, tenant, Wish::Read)?;
+    let Allowed { tenant, .. } = allow(gateway, headers, tenant, Wish::Read)?;
     let page = Page::of(query)?;
-    let kind = collection.kind.as_str();
-    let found = worker.gateway().store().page(&tenant, kind, page.after.as_deref(), page.to_ask()).await?;
-    Ok(Json(page.list(found, |document| document.name.clone(), thing::shown)))
+    let found = gateway.store().page(&tenant, kind.as_str(), page.after.as_deref(), page.to_ask()).await?;
+    Ok(Json(page.list(found, |document| document.name.clone(), shown)))
 }
 
 async fn create(

@@ -12,8 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     access::{Allowed, Wish, allow},
-    entries::{find, remove, write},
-    page::Page,
+    entries::{self, find, remove, write},
     thing,
 };
 use crate::{
@@ -45,11 +44,7 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
-    let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Read)?;
-    let page = Page::of(query.as_deref())?;
-    let kind = Kind::Secret.as_str();
-    let found = worker.gateway().store().page(&tenant, kind, page.after.as_deref(), page.to_ask()).await?;
-    Ok(Json(page.list(found, |secret| secret.name.clone(), shown)))
+    entries::list(worker.gateway(), Kind::Secret, &tenant, query.as_deref(), &headers, shown).await
 }
 
 pub(super) async fn read(

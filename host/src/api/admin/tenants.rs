@@ -129,6 +129,14 @@ pub(super) async fn delete(
         return Err(ApiError::new(ErrorKind::Forbidden, message));
     }
     let expect = thing::expectation(&headers)?;
+    // Before its keys are revoked: who has read something else must not lose them.
+    let found = document(&worker, &tenant).await?;
+    if let Expect::Revision(wanted) = expect
+        && wanted != found.revision
+    {
+        let message = format!("The tenant `{tenant}` has been changed since it was read.");
+        return Err(ApiError::new(ErrorKind::Conflict, message));
+    }
     for key in
         gateway.store().keys().await?.iter().filter(|key| key.tenant == tenant && key.revoked_at.is_none())
     {
