@@ -137,7 +137,7 @@ async fn create_in_store(args: CreateArgs, env: &Env) -> Result<(), Failure> {
         tenant: args.tenant.unwrap_or(basic.tenant),
         role: args.role,
         scopes: if args.scopes.is_empty() { basic.scopes } else { args.scopes.into_iter().collect() },
-        expires_at: args.expires_in.map(|seconds| now() + i64::from(seconds)),
+        expires_at: args.expires_in.map(|seconds| basic.asked_at + i64::from(seconds)),
         ..basic
     };
     let store = args.place.store.open(env).await?;

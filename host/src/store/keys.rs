@@ -53,6 +53,8 @@ pub struct KeyOrder {
     pub role: Role,
     /// What it may be used for.
     pub scopes: Scopes,
+    /// When it is asked for, in Unix seconds: the one reading of the clock that its life is counted from.
+    pub asked_at: i64,
     /// From when on it does not count, in Unix seconds.
     pub expires_at: Option<i64>,
     /// The member that it is for.
@@ -69,6 +71,7 @@ impl KeyOrder {
             tenant: DEFAULT_TENANT.to_owned(),
             role: Role::User,
             scopes: Scope::Inference.into(),
+            asked_at: now(),
             expires_at: None,
             member: None,
             actor: COMMAND_LINE.to_owned(),
@@ -88,7 +91,7 @@ impl Store {
         )
         .bind(&order.tenant)
         .bind(&order.name)
-        .bind(now())
+        .bind(order.asked_at)
         .execute(&mut *transaction)
         .await?;
         sqlx::query(
@@ -102,7 +105,7 @@ impl Store {
         .bind(order.scopes.to_string())
         .bind(&order.member)
         .bind(Sha256::digest(key.secret.as_bytes()).to_vec())
-        .bind(now())
+        .bind(order.asked_at)
         .bind(order.expires_at)
         .execute(&mut *transaction)
         .await

@@ -63,12 +63,14 @@ pub(super) async fn create(
         let message = "`expires_in_seconds` must be above 0.";
         return Err(ApiError::new(ErrorKind::InvalidValue, message).param("expires_in_seconds"));
     }
+    let asked_at = now();
     let order = KeyOrder {
         name: order.name,
         tenant,
         role,
         scopes,
-        expires_at: order.expires_in_seconds.map(|seconds| now().saturating_add(seconds)),
+        asked_at,
+        expires_at: order.expires_in_seconds.map(|seconds| asked_at.saturating_add(seconds)),
         member: order.member,
         actor: caller.key_id.to_string(),
     };
