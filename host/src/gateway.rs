@@ -218,6 +218,7 @@ impl Gateway {
         if let Some(follower) = follower {
             tokio::spawn(follower.run(stop.clone()));
         }
+        tokio::spawn(self.tenants.clone().keep_books(stop.clone()));
         // A way out of its own, as connections belong to the thread that opened them.
         let egress = Egress::new(self.connector.clone(), self.settings.egress_limits());
         let period = Duration::from_secs(self.settings.batch.poll_seconds);

@@ -58,6 +58,7 @@ mod openai_models;
 mod outages;
 mod panics;
 mod process;
+mod quotas;
 mod replies;
 mod requests;
 mod routes;

@@ -115,7 +115,8 @@ impl Sandbox {
         }
         let tenants = plan.grant.tenant().instance()?;
         let slot = Slot { _pools: self.slot()?, _tenants: tenants };
-        let clock = plan.meter.as_ref().map_or_else(CpuClock::new, Meter::clock);
+        let usage = plan.grant.tenant().usage();
+        let clock = plan.meter.as_ref().map_or_else(|| CpuClock::new(usage), Meter::clock);
         let pacing = Pacing { clock, pace: Arc::clone(&plan.pace), wall: plan.budgets.wall };
         let (sandbox, own) = (self.clone(), pacing.clone());
         let work = async move { f(Live::start(&sandbox, &plan, own, slot).await?).await };

@@ -1,5 +1,7 @@
 //! Why a call gave no reply.
 
+use std::time::Duration;
+
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
 use crate::{EgressError, limits::Exceeded};
@@ -30,6 +32,12 @@ pub enum Fault {
         what: &'static str,
         /// How many there are.
         limit: usize,
+    },
+    /// The tenant's guests have computed for as long as they may in a day.
+    #[error("the tenant's guests have computed for {limit:?} today, and may not for longer")]
+    DayUsedUp {
+        /// For how long they may.
+        limit: Duration,
     },
     /// The component trapped, or could not be instantiated.
     #[error("the adaptor trapped: {0}")]

@@ -48,6 +48,6 @@ pub(crate) fn note_fault(health: &[Arc<Health>], fault: Option<&Fault>) {
 fn is_its_own(fault: &Fault) -> bool {
     match fault {
         Fault::Trap(_) | Fault::CpuLimit | Fault::MemoryLimit | Fault::BadOutput(_) | Fault::Timeout => true,
-        Fault::Reported(_) | Fault::Egress(_) | Fault::Overloaded { .. } => false,
+        Fault::Reported(_) | Fault::Egress(_) | Fault::Overloaded { .. } | Fault::DayUsedUp { .. } => false,
     }
 }

@@ -24,6 +24,7 @@ mod limits;
 mod loader;
 mod meter;
 mod tenant;
+mod usage;
 
 pub use batch::{BatchProgress, BatchRequest, BatchState, SubmittedBatch};
 pub use call::EventStream;
@@ -43,3 +44,4 @@ pub use limits::Budgets;
 pub use loader::{Adaptor, CONTRACT_VERSION, LoadError, MAX_CHAIN};
 pub use meter::Meter;
 pub use tenant::{Tenant, TenantLimits};
+pub use usage::{Amounts, Usage};

@@ -13,7 +13,7 @@ use std::{
 
 use wasmtime::{ResourceLimiter, Result};
 
-use crate::{Meter, engine::TICK, lane::BURST};
+use crate::{Meter, Usage, engine::TICK, lane::BURST};
 
 /// What one call may use. Each limit has its own error code.
 #[derive(Debug, Clone)]
@@ -134,6 +134,8 @@ fn processor_time() -> u64 {
 pub(crate) struct CpuClock(Arc<Times>);
 
 struct Times {
+    /// What the time is charged to.
+    usage: Arc<Usage>,
     base: Instant,
     used_ns: AtomicU64,
     started_ns: AtomicU64,
@@ -146,8 +148,9 @@ struct Times {
 }
 
 impl CpuClock {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(usage: &Arc<Usage>) -> Self {
         Self(Arc::new(Times {
+            usage: Arc::clone(usage),
             base: Instant::now(),
             used_ns: AtomicU64::new(0),
             started_ns: AtomicU64::new(0),
@@ -218,6 +221,7 @@ impl CpuClock {
             spent = spent.min(MAX_WORKER_POLL_NS);
         }
         self.0.used_ns.fetch_add(spent, Ordering::Relaxed);
+        self.0.usage.charge_cpu(spent);
         done
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{counted::Counted, limits::CpuClock};
+use crate::{Tenant, counted::Counted, limits::CpuClock};
 
 /// Measures the calls that carry it: all of them together. Clones are one meter.
 #[derive(Clone)]
@@ -21,13 +21,13 @@ struct Measured {
     live: Arc<AtomicUsize>,
 }
 
-impl Default for Meter {
-    fn default() -> Self {
-        Self(Arc::new(Measured { clock: CpuClock::new(), memory: AtomicUsize::new(0), live: Arc::default() }))
-    }
-}
-
 impl Meter {
+    /// A meter of calls of this tenant, whose use they are beside.
+    pub fn of(tenant: &Tenant) -> Self {
+        let clock = CpuClock::new(tenant.usage());
+        Self(Arc::new(Measured { clock, memory: AtomicUsize::new(0), live: Arc::default() }))
+    }
+
     /// CPU time of the guest, what it takes to make the instance included.
     pub fn cpu(&self) -> Duration {
         self.0.clock.used()

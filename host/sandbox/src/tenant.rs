@@ -3,14 +3,15 @@
 use std::{
     fmt,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsConnector;
 
-use crate::{EgressError, Fault, coalesce::Groups, host::key_value::KeyValueStore};
+use crate::{EgressError, Fault, Usage, coalesce::Groups, host::key_value::KeyValueStore};
 
-/// What all calls of one tenant together may hold at one moment.
+/// What all calls of one tenant together may hold at one moment, and use in a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantLimits {
     /// Instances.
@@ -19,11 +20,21 @@ pub struct TenantLimits {
     pub outbound_calls: usize,
     /// Look-ups of names. A slow name server would otherwise hold threads that others need.
     pub lookups: usize,
+    /// CPU time of guests in a day.
+    pub daily_cpu: Option<Duration>,
+    /// Bytes sent to backends in a day.
+    pub daily_egress_bytes: Option<u64>,
 }
 
 impl Default for TenantLimits {
     fn default() -> Self {
-        Self { instances: Semaphore::MAX_PERMITS, outbound_calls: 1024, lookups: 8 }
+        Self {
+            instances: Semaphore::MAX_PERMITS,
+            outbound_calls: 1024,
+            lookups: 8,
+            daily_cpu: None,
+            daily_egress_bytes: None,
+        }
     }
 }
 
@@ -37,6 +48,7 @@ pub struct Tenant {
     lookups: Arc<Semaphore>,
     groups: Arc<Groups>,
     key_value: KeyValueStore,
+    usage: Arc<Usage>,
     /// Made on first use by the connector. TLS sessions are resumed by the tenant that began them only.
     pub(crate) tls: Mutex<Option<TlsConnector>>,
 }
@@ -44,6 +56,16 @@ pub struct Tenant {
 impl Tenant {
     /// A tenant with nothing in use.
     pub fn new(name: &str, limits: TenantLimits) -> Arc<Self> {
+        Self::with_usage(name, limits, Arc::default())
+    }
+
+    /// The same tenant with other limits: what it has used counts on.
+    #[must_use]
+    pub fn limited(&self, limits: TenantLimits) -> Arc<Self> {
+        Self::with_usage(&self.name, limits, Arc::clone(&self.usage))
+    }
+
+    fn with_usage(name: &str, limits: TenantLimits, usage: Arc<Usage>) -> Arc<Self> {
         let semaphore = |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
         Arc::new(Self {
             name: name.into(),
@@ -52,6 +74,7 @@ impl Tenant {
             lookups: semaphore(limits.lookups),
             groups: Arc::default(),
             key_value: KeyValueStore::default(),
+            usage,
             limits,
             tls: Mutex::default(),
         })
@@ -77,15 +100,34 @@ impl Tenant {
         &self.key_value
     }
 
+    /// What its calls have used today.
+    pub fn usage(&self) -> &Arc<Usage> {
+        &self.usage
+    }
+
     /// Takes one of the tenant's instances, or says at once that there is none.
     pub(crate) fn instance(&self) -> Result<OwnedSemaphorePermit, Fault> {
+        let limit = self.limits.daily_cpu.unwrap_or(Duration::MAX);
+        if Duration::from_nanos(self.usage.today().cpu_ns) >= limit {
+            return Err(Fault::DayUsedUp { limit });
+        }
         Arc::clone(&self.instances)
             .try_acquire_owned()
             .map_err(|_| Fault::Overloaded { what: "sandboxes of this tenant", limit: self.limits.instances })
     }
 
+    /// How many bytes may be sent still today. Fails where there are none.
+    pub(crate) fn egress_left(&self) -> Result<u64, EgressError> {
+        let Some(limit) = self.limits.daily_egress_bytes else { return Ok(u64::MAX) };
+        match limit.saturating_sub(self.usage.today().egress_bytes) {
+            0 => Err(EgressError::DayUsedUp(limit)),
+            left => Ok(left),
+        }
+    }
+
     /// Takes one of the tenant's outbound calls, or says at once that there is none.
     pub(crate) fn outbound_call(&self) -> Result<OwnedSemaphorePermit, EgressError> {
+        self.egress_left()?;
         Arc::clone(&self.outbound_calls)
             .try_acquire_owned()
             .map_err(|_| EgressError::Busy(self.limits.outbound_calls))

@@ -59,6 +59,9 @@ impl Running {
         self.stop.cancelled().await;
         say("stopping: open requests may finish; Ctrl-C again stops at once");
         self.server.await.map_err(Failure::new)?.map_err(Failure::new)?;
+        if let Err(error) = self.gateway.tenants().settle().await {
+            say(format_args!("what tenants used last could not be written down: {error}"));
+        }
         self.store.close().await;
         Ok(())
     }

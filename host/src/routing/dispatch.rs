@@ -66,6 +66,8 @@ fn is_worth_another(answer: &Result<Answer, Fault>) -> bool {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE
         ),
         Ok(_) => false,
+        // Another target may be another tenant's.
+        Err(Fault::DayUsedUp { .. } | Fault::Egress(EgressError::DayUsedUp(_))) => true,
         Err(Fault::Egress(error)) => matches!(error, EgressError::Unreachable(_)),
         Err(Fault::Reported(error)) => matches!(error.status, 429 | 502 | 503),
         Err(Fault::Overloaded { .. } | Fault::Timeout) => false,

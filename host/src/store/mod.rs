@@ -9,6 +9,7 @@ mod cache_key;
 mod documents;
 mod keys;
 mod place;
+mod usage;
 mod writes;
 
 use std::{
@@ -26,6 +27,7 @@ pub use cache_key::{cache_key, existing_cache_key};
 pub use documents::{Change, Document, Expect};
 pub use keys::{ApiKey, COMMAND_LINE, DEFAULT_TENANT, KeyOrder};
 pub use place::Place;
+pub use usage::UsageOwner;
 pub use writes::ChangeWatch;
 
 /// A failure of the store, in words for the operator.

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use airlock_sandbox::TenantLimits;
@@ -129,18 +130,35 @@ pub struct Quota {
     pub adaptor_bytes: u64,
     /// Adaptor instances at the same time.
     pub instances: usize,
+    /// CPU time of adaptors in a day, in seconds; no limit where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_seconds_per_day: Option<u64>,
+    /// Bytes sent to backends in a day; no limit where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress_bytes_per_day: Option<u64>,
 }
 
 impl Default for Quota {
     fn default() -> Self {
-        Self { adaptors: 100, adaptor_bytes: 512 << 20, instances: 64 }
+        Self {
+            adaptors: 100,
+            adaptor_bytes: 512 << 20,
+            instances: 64,
+            cpu_seconds_per_day: None,
+            egress_bytes_per_day: None,
+        }
     }
 }
 
 impl Quota {
     /// The sandbox's part of it.
     pub fn limits(&self) -> TenantLimits {
-        TenantLimits { instances: self.instances, ..TenantLimits::default() }
+        TenantLimits {
+            instances: self.instances,
+            daily_cpu: self.cpu_seconds_per_day.map(Duration::from_secs),
+            daily_egress_bytes: self.egress_bytes_per_day,
+            ..TenantLimits::default()
+        }
     }
 }
 

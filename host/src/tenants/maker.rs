@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use airlock_sandbox::{Health, Tenant};
+use airlock_sandbox::{Health, Tenant, TenantLimits};
 use arc_swap::ArcSwap;
 use serde_json::json;
 
@@ -209,18 +209,18 @@ impl Maker {
     }
 
     /// The tenant whose calls are counted together: the same one as long as its limits are, and as nobody else has got
-    /// its name.
+    /// its name. With other limits it is the same but for what is in use at the moment.
     fn tenant(&self, name: &str, settings: &TenantSettings, definition: &Definition) -> Arc<Tenant> {
-        let limits = match name {
-            DEFAULT_TENANT => airlock_sandbox::TenantLimits::default(),
-            _ => settings.quota.limits(),
-        };
-        let known = self.made.get(name).filter(|made| {
-            let is_same =
-                made.definition.made_at(Kind::Tenant, name) == definition.made_at(Kind::Tenant, name);
-            is_same && *made.tenant.limits() == limits
-        });
-        known.map_or_else(|| Tenant::new(name, limits), |made| Arc::clone(&made.tenant))
+        let mut limits = settings.quota.limits();
+        if name == DEFAULT_TENANT {
+            limits.instances = TenantLimits::default().instances;
+        }
+        let known = self.made.get(name);
+        match known.filter(|made| since(name, &made.definition) == since(name, definition)) {
+            Some(made) if *made.tenant.limits() == limits => Arc::clone(&made.tenant),
+            Some(made) => made.tenant.limited(limits),
+            None => Tenant::new(name, limits),
+        }
     }
 
     fn uploads(&mut self, tenant: &Arc<str>, definition: &Definition) -> Uploads {
@@ -260,7 +260,8 @@ impl Maker {
                 [] => Arc::clone(&made.catalog),
                 shared => Arc::new(made.catalog.with_shared(shared)),
             };
-            (Arc::clone(name), View { tenant: Arc::clone(&made.tenant), catalog })
+            let since = since(name, &made.definition);
+            (Arc::clone(name), View { tenant: Arc::clone(&made.tenant), catalog, since })
         });
         self.views.store(Arc::new(views.collect()));
     }
@@ -319,6 +320,11 @@ impl Maker {
         tracing::warn!(%tenant, adaptor = name, version = rollout.newest(), "a failing version is taken back");
         self.write(tenant, &[change], &audit).await.map(drop)
     }
+}
+
+/// When a tenant was made: another of the same name was made at another time. `default` has always been there.
+fn since(name: &str, definition: &Definition) -> i64 {
+    if name == DEFAULT_TENANT { 0 } else { definition.made_at(Kind::Tenant, name).unwrap_or_default() }
 }
 
 /// The mistakes that were not there before; `None` where there is none.

@@ -5,6 +5,7 @@ mod definition;
 mod maker;
 mod rollout;
 mod secrets;
+mod usage;
 mod workshop;
 
 use std::{collections::HashMap, sync::Arc};
@@ -17,9 +18,10 @@ use tokio_util::sync::CancellationToken;
 pub use definition::{CATALOG_KINDS, Kind, Quota, TenantSettings};
 pub use rollout::{Rollout, RolloutError, Trial};
 pub use secrets::{MasterKeys, Owner as SecretOwner, Sealed, SecretError};
+pub use usage::today;
 pub use workshop::{DEFAULT_TENANT, Nothing, Secrets, Workshop};
 
-use self::maker::Maker;
+use self::{maker::Maker, usage::Books};
 use crate::{
     catalog::Catalog,
     fixtures::Mistakes,
@@ -36,6 +38,8 @@ pub struct View {
     pub tenant: Arc<Tenant>,
     /// What it can reach.
     pub catalog: Arc<Catalog>,
+    /// When it was made, in Unix seconds; 0 for `default`.
+    pub since: i64,
 }
 
 type Views = HashMap<Arc<str>, View>;
@@ -46,6 +50,7 @@ pub struct Tenants {
     views: Arc<ArcSwap<Views>>,
     writes: mpsc::Sender<Write>,
     nothing: Arc<Catalog>,
+    books: Books,
 }
 
 /// A change of what a tenant has, on its way to the one task that makes catalogs.
@@ -78,9 +83,10 @@ impl Tenants {
     pub async fn open(workshop: Workshop, store: Store) -> Result<(Self, Follower), OpenError> {
         let views = Arc::new(ArcSwap::from_pointee(Views::new()));
         let (writes, waiting) = mpsc::channel(WAITING_WRITES);
-        let mut maker = Maker::new(workshop, store, Arc::clone(&views));
+        let mut maker = Maker::new(workshop, store.clone(), Arc::clone(&views));
         maker.start().await?;
-        Ok((Self { views, writes, nothing: Arc::default() }, Follower { maker, waiting }))
+        let books = Books::open(&views, &store).await?;
+        Ok((Self { views, writes, nothing: Arc::default(), books }, Follower { maker, waiting }))
     }
 
     /// What a tenant can reach: nothing, where there is no such tenant.
@@ -100,6 +106,16 @@ impl Tenants {
     /// What a tenant's calls share.
     pub fn tenant(&self, name: &str) -> Option<Arc<Tenant>> {
         self.views.load().get(name).map(|view| Arc::clone(&view.tenant))
+    }
+
+    /// Writes down what tenants use, until `stop`.
+    pub async fn keep_books(self, stop: CancellationToken) {
+        self.books.keep(stop).await;
+    }
+
+    /// Writes down what tenants have used until now.
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        self.books.settle().await
     }
 
     /// The names of all, sorted.

@@ -22,6 +22,7 @@ use tokio_rustls::TlsConnector;
 
 use super::{
     EgressError, Grant, Origin, OutgoingBody,
+    counted::Counted,
     pool::Sender,
     resolve::{self, Resolve, SystemResolver},
 };
@@ -134,6 +135,7 @@ impl Connector {
         if let Err(error) = tcp.set_nodelay(true) {
             return Err(EgressError::connect(&error));
         }
+        let tcp = Counted::new(tcp, grant.tenant());
         if !origin.is_tls() {
             return http1(TokioIo::new(tcp)).await;
         }

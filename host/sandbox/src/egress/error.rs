@@ -27,6 +27,9 @@ pub enum EgressError {
     /// Too many outbound calls are open: the tenant's, or the gateway's.
     #[error("{0} outbound calls are open, and no more may be")]
     Busy(usize),
+    /// The tenant has sent as many bytes to backends as it may in a day.
+    #[error("the tenant has sent {0} bytes to backends today, and may not send more")]
+    DayUsedUp(u64),
     /// The adaptor wrote a request body over the limit.
     #[error("the adaptor's request to the backend is too large")]
     RequestTooLarge,
@@ -44,6 +47,7 @@ impl EgressError {
         match self {
             Self::HeadTimeout(_) | Self::IdleTimeout(_) => 504,
             Self::Busy(_) => 503,
+            Self::DayUsedUp(_) => 429,
             Self::Denied(_)
             | Self::Unreachable(_)
             | Self::Disconnected(_)
@@ -65,6 +69,7 @@ impl EgressError {
             Self::RequestTooLarge => "upstream_request_too_large",
             Self::Credential(_) => "upstream_auth_error",
             Self::Busy(_) => "overloaded",
+            Self::DayUsedUp(_) => "insufficient_quota",
             Self::CallLimit(_) => "outbound_call_limit",
         }
     }
@@ -79,10 +84,16 @@ impl EgressError {
 
     pub(crate) fn hyper(error: &hyper::Error) -> Self {
         use std::error::Error as _;
-        if let Some(own) = error.source().and_then(|cause| cause.downcast_ref::<Self>()) {
+        if let Some(own) = error.source().and_then(own) {
             return own.clone();
         }
         let cause = error.source().map(|c| format!(": {c}")).unwrap_or_default();
         Self::Disconnected(format!("{error}{cause}"))
     }
+}
+
+/// What this room itself ended an exchange with: in a body, or in a connection.
+fn own<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a EgressError> {
+    let in_io = || cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
+    cause.downcast_ref().or_else(in_io)
 }

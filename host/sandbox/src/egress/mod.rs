@@ -5,6 +5,7 @@
 
 mod body;
 mod connect;
+mod counted;
 mod credential;
 mod error;
 mod grant;

@@ -129,6 +129,8 @@ fn into_wasi(error: EgressError) -> Error {
         EgressError::Credential(_) => Error::InternalError(Some("no token for the backend".into())),
         EgressError::RequestTooLarge => Error::HttpRequestBodySize(None),
         EgressError::TooLarge(limit) => Error::HttpResponseBodySize(Some(limit)),
-        EgressError::CallLimit(_) | EgressError::Busy(_) => Error::ConnectionLimitReached,
+        EgressError::CallLimit(_) | EgressError::Busy(_) | EgressError::DayUsedUp(_) => {
+            Error::ConnectionLimitReached
+        }
     }
 }

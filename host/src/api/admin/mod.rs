@@ -9,6 +9,7 @@ mod page;
 mod secrets;
 mod tenants;
 mod thing;
+mod usage;
 
 use axum::{
     Router,
@@ -27,6 +28,7 @@ pub(super) fn routes() -> Router<Worker> {
         .route(&format!("{own}/keys"), get(keys::list).post(keys::create))
         .route(&format!("{own}/keys/{{name}}"), axum::routing::delete(keys::revoke))
         .route(&format!("{own}/audit"), get(audit::list))
+        .route(&format!("{own}/usage"), get(usage::read))
         .route(&format!("{own}/routes/{{*model}}"), get(entries::route))
         .route(&format!("{own}/secrets"), get(secrets::list))
         .route(

@@ -75,6 +75,7 @@ impl From<JobsError> for ApiError {
                 Self { status: said.status, message: said.message, retry_after: said.retry_after, ..failed }
             }
             Fault::Overloaded { .. } => Self::hidden(ErrorKind::Overloaded, fault.to_string()),
+            Fault::DayUsedUp { .. } => used_up(fault.to_string()),
             _ => failed,
         }
     }
@@ -187,6 +188,7 @@ impl From<Fault> for ApiError {
         match fault {
             Fault::Reported(error) => reported(error),
             Fault::Overloaded { .. } => Self::hidden(ErrorKind::Overloaded, detail),
+            Fault::DayUsedUp { .. } => used_up(detail),
             Fault::Trap(_) => Self::hidden(ErrorKind::AdaptorTrap, detail),
             Fault::CpuLimit => Self::hidden(ErrorKind::AdaptorCpuLimit, detail),
             Fault::MemoryLimit => Self::hidden(ErrorKind::AdaptorMemoryLimit, detail),
@@ -200,6 +202,7 @@ impl From<Fault> for ApiError {
                     EgressError::Disconnected(_) => ErrorKind::UpstreamDisconnected,
                     EgressError::TooLarge(_) => ErrorKind::ResponseTooLarge,
                     EgressError::Credential(_) => return Self::hidden(ErrorKind::UpstreamAuth, detail),
+                    EgressError::DayUsedUp(_) => return used_up(detail),
                     EgressError::Busy(_) => ErrorKind::Overloaded,
                     EgressError::CallLimit(_) => ErrorKind::OutboundCallLimit,
                     EgressError::RequestTooLarge => ErrorKind::AdaptorBadOutput,
@@ -208,6 +211,11 @@ impl From<Fault> for ApiError {
             }
         }
     }
+}
+
+/// How much another tenant may use is nobody's business: an endpoint may be shared.
+fn used_up(detail: String) -> ApiError {
+    ApiError { retry_after: Some(MAX_RETRY_AFTER), ..ApiError::hidden(ErrorKind::DayUsedUp, detail) }
 }
 
 /// An adaptor may choose any error status but 401, which would tell the client that its key is wrong.

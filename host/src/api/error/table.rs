@@ -44,6 +44,8 @@ pub enum ErrorKind {
     AdaptorRefused,
     /// The tenant has all that it may have.
     TenantQuota,
+    /// The tenant has used what it may use in a day.
+    DayUsedUp,
     /// A rollout that cannot be changed so.
     RolloutRefused,
     /// No master key.
@@ -87,7 +89,7 @@ const SERVER: &str = "server_error";
 
 impl ErrorKind {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 51] = [
         Self::MissingKey,
         Self::InvalidKey,
         Self::InsufficientScope,
@@ -117,6 +119,7 @@ impl ErrorKind {
         Self::InvalidDefinition,
         Self::AdaptorRefused,
         Self::TenantQuota,
+        Self::DayUsedUp,
         Self::RolloutRefused,
         Self::SecretsUnavailable,
         Self::UpstreamError,
@@ -177,6 +180,7 @@ impl ErrorKind {
             Self::InvalidDefinition => row(S::UNPROCESSABLE_ENTITY, INVALID, "invalid_definition", "What would come of the change cannot be used; `details` lists every mistake with its remedy. Nothing was changed."),
             Self::AdaptorRefused => row(S::UNPROCESSABLE_ENTITY, INVALID, "adaptor_refused", "The component did not pass the gate; `details.report` says at which check and how to mend it."),
             Self::TenantQuota => row(S::FORBIDDEN, INVALID, "tenant_quota", "The tenant has as many adaptors, or as many bytes of them, as its quota allows."),
+            Self::DayUsedUp => row(S::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota", "The tenant that has the endpoint has used what it may use in a day: CPU time of adaptors, or bytes sent to backends. The day ends at 00:00 UTC."),
             Self::RolloutRefused => row(S::CONFLICT, INVALID, "rollout_refused", "The rollout cannot be changed so: there is no version to go back to, or a trial has no sensible share."),
             Self::SecretsUnavailable => row(S::NOT_IMPLEMENTED, SERVER, "secrets_unavailable", "The gateway keeps no secrets: its operator has set no master key (`AIRLOCK_MASTER_KEY`, `master_key_file`)."),
             Self::UpstreamError => row(S::BAD_GATEWAY, "upstream_error", "upstream_error", "The backend answered with an error: its status, message, `type`, `param` and `code`, where it gave them."),

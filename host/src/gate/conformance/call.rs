@@ -95,6 +95,11 @@ impl Subject {
     }
 
     /// An endpoint whose calls are measured.
+    /// A meter of calls that are this upload's.
+    pub(super) fn meter(&self) -> Meter {
+        Meter::of(&self.tenant)
+    }
+
     pub(super) fn endpoint(&self, patience: Duration, meter: &Meter) -> Arc<Endpoint> {
         Arc::new(Endpoint {
             sandbox: self.sandbox.clone(),
@@ -116,7 +121,7 @@ impl Subject {
 
     /// A chat, to its end.
     pub(super) async fn chat(&self, script: Script, stream: bool, patience: Duration) -> Ended {
-        let (backend, meter) = (Backend::new(script), Meter::default());
+        let (backend, meter) = (Backend::new(script), self.meter());
         let egress = self.egress(&backend, patience);
         let endpoint = self.endpoint(patience, &meter);
         let whole = async { drain(endpoint.run(&egress, &task(stream)).await?).await };

@@ -29,7 +29,7 @@ pub(super) async fn run(subject: &Subject, report: &mut Report) -> Result<(), Bu
     if is_whole && report.cost.is_none() {
         let mut costs = Costs::new();
         while costs.want_more() {
-            let meter = Meter::default();
+            let meter = subject.meter();
             drop(ask(subject, Script::Well, PATIENCE, meter.clone()).await);
             costs.add(&meter);
         }
@@ -42,7 +42,7 @@ async fn jobs(subject: &Subject) -> Result<Vec<String>, Stop> {
     let mut warnings = Vec::new();
     for script in SCRIPTS {
         let when = format!("the jobs of a cluster that {}", script.does());
-        let told = ask(subject, script, PATIENCE, Meter::default()).await?;
+        let told = ask(subject, script, PATIENCE, subject.meter()).await?;
         let told = told.and_then(|jobs| check(&jobs));
         if let Err(fault) = told {
             let words = judge(&fault, &when)?;
@@ -51,7 +51,7 @@ async fn jobs(subject: &Subject) -> Result<Vec<String>, Stop> {
             }
         }
     }
-    match ask(subject, Script::Hangs, LITTLE_PATIENCE, Meter::default()).await? {
+    match ask(subject, Script::Hangs, LITTLE_PATIENCE, subject.meter()).await? {
         // As it should be.
         Ok(_) | Err(Fault::Timeout) => {}
         Err(fault) => drop(judge(&fault, "the jobs of a cluster that never answers")?),

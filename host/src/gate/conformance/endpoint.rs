@@ -1,6 +1,6 @@
 //! What is checked of an adaptor that runs tasks.
 
-use airlock_sandbox::{Answer, Fault, Meter};
+use airlock_sandbox::{Answer, Fault};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 
@@ -48,7 +48,7 @@ pub(super) async fn run(subject: &Subject, report: &mut Report) -> Result<(), Bu
 
 /// `validate` takes the configuration, or says what is missing: then nothing more can be run, which is nobody's fault.
 async fn configuration(subject: &Subject) -> Result<Vec<String>, Stop> {
-    let (backend, meter) = (Backend::new(Script::Well), Meter::default());
+    let (backend, meter) = (Backend::new(Script::Well), subject.meter());
     let egress = subject.egress(&backend, PATIENCE);
     let validated = subject.endpoint(PATIENCE, &meter).validate(&egress).await;
     gone(&meter, "validate").await?;
@@ -95,7 +95,7 @@ async fn errors(subject: &Subject) -> Result<Vec<String>, Stop> {
 
 /// A client that leaves while the backend has not answered yet, and in the middle of a stream.
 async fn cancellation(subject: &Subject) -> Result<Vec<String>, Stop> {
-    let (backend, meter) = (Backend::new(Script::Hangs), Meter::default());
+    let (backend, meter) = (Backend::new(Script::Hangs), subject.meter());
     let (endpoint, egress) = (subject.endpoint(PATIENCE, &meter), subject.egress(&backend, PATIENCE));
     let (when, task_of_it) = ("a client that leaves before the answer", task(false));
     tokio::select! {
@@ -106,7 +106,7 @@ async fn cancellation(subject: &Subject) -> Result<Vec<String>, Stop> {
     }
     gone(&meter, when).await?;
 
-    let (backend, meter) = (Backend::new(Script::FallsSilent), Meter::default());
+    let (backend, meter) = (Backend::new(Script::FallsSilent), subject.meter());
     let (endpoint, egress) = (subject.endpoint(PATIENCE, &meter), subject.egress(&backend, PATIENCE));
     let begun = async {
         match endpoint.run(&egress, &task(true)).await {

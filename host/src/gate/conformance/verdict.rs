@@ -27,7 +27,9 @@ pub(super) fn judge(fault: &Fault, when: &str) -> Result<String, Stop> {
     let words = words(fault);
     let remedy = match fault {
         Fault::Reported(_) => return Ok(words),
-        Fault::Overloaded { .. } | Fault::Egress(EgressError::Busy(_)) => return Err(Stop::Busy(words)),
+        Fault::Overloaded { .. }
+        | Fault::DayUsedUp { .. }
+        | Fault::Egress(EgressError::Busy(_) | EgressError::DayUsedUp(_)) => return Err(Stop::Busy(words)),
         Fault::Egress(_) => return Ok(words),
         Fault::Trap(_) => {
             "return an `adaptor-error` instead: nothing that a backend or a client sends may make it panic; its last \
