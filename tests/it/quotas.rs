@@ -123,6 +123,10 @@ async fn a_day_of_sending_comes_to_an_end_within_a_body(database: Database) {
         let told = within(user.chat("m").json(&body).send()).await.unwrap();
         error(told, 429, "insufficient_quota").await;
     }
+    // Where nothing may be sent nothing is connected.
+    let accepted = backend.accepted_connections();
+    error(within(user.chat("m").send()).await.unwrap(), 429, "insufficient_quota").await;
+    assert_eq!(backend.accepted_connections(), accepted);
     let developer = gateway.person("t", Role::Developer).await;
     let usage = developer.read("/tenants/t/usage").await;
     assert_eq!(usage["egress_bytes"], LIMIT, "{usage}");
