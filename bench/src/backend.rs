@@ -26,6 +26,14 @@ pub const HOLD: &str = "/hold/v1";
 pub const DRIP: &str = "/drip/v1";
 /// Below this path an answer takes [`DELAY`].
 pub const SLOW: &str = "/slow/v1";
+/// Below this path an answer takes [`LONG_DELAY`].
+pub const SLUGGISH: &str = "/sluggish/v1";
+/// Below this path an answer has [`HUGE_BYTES`].
+pub const HUGE: &str = "/huge/v1";
+/// How long a sluggish answer takes.
+pub const LONG_DELAY: Duration = Duration::from_secs(2);
+/// Bytes of a huge answer.
+pub const HUGE_BYTES: usize = 8 << 20;
 /// How long a slow answer takes.
 pub const DELAY: Duration = Duration::from_millis(20);
 
@@ -48,6 +56,7 @@ pub struct Backend {
 #[derive(Clone)]
 struct Shared {
     mock: Arc<Mock>,
+    huge: Bytes,
     open: Arc<watch::Sender<usize>>,
     held: Arc<watch::Sender<u64>>,
 }
@@ -59,7 +68,8 @@ impl Backend {
         let address = listener.local_addr()?;
         let ((open_in, open), (held_in, held)) = (watch::channel(0), watch::channel(0));
         let mock = Mock::new(mock::EVENTS);
-        let shared = Shared { mock: mock.clone(), open: Arc::new(open_in), held: Arc::new(held_in) };
+        let huge = huge(mock.completion());
+        let shared = Shared { mock: mock.clone(), huge, open: Arc::new(open_in), held: Arc::new(held_in) };
         let accepting = tokio::spawn(accept(listener, shared));
         Ok(Self { address, mock, open, held, accepting })
     }
@@ -140,10 +150,26 @@ async fn answer(shared: Shared, request: Request<Incoming>) -> Result<Answer, hy
         request.into_body().collect().await?;
         return Ok(drip(&shared.mock));
     }
-    if path.starts_with(SLOW) {
+    if path.starts_with(HUGE) {
+        request.into_body().collect().await?;
+        let body = http_body_util::Full::new(shared.huge.clone());
+        let mut response = Response::new(Either::Left(Either::Left(body)));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        return Ok(response);
+    }
+    if path.starts_with(SLUGGISH) {
+        tokio::time::sleep(LONG_DELAY).await;
+    } else if path.starts_with(SLOW) {
         tokio::time::sleep(DELAY).await;
     }
     Ok(mock::answer(shared.mock, request).await?.map(Either::Left))
+}
+
+/// The completion, with a text that fills it up.
+fn huge(completion: &Bytes) -> Bytes {
+    let text = String::from_utf8_lossy(completion);
+    let long = format!("\"content\":\"{}", "tide ".repeat(HUGE_BYTES / 5));
+    text.replacen("\"content\":\"", &long, 1).into()
 }
 
 fn drip(mock: &Mock) -> Answer {

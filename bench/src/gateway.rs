@@ -115,7 +115,8 @@ fn absolute(path: &Path) -> Fallible<PathBuf> {
     path.canonicalize().context(|| format!("cannot find {}", path.display()))
 }
 
-fn run(command: &mut Command) -> Fallible<String> {
+/// Runs the binary to its end: what it printed.
+pub fn run(command: &mut Command) -> Fallible<String> {
     let output = command.output().context(|| {
         let build = "cargo build --release --bin airlock";
         format!("cannot run `{}`; build it with `{build}`", shown(command))

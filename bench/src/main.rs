@@ -11,6 +11,7 @@ mod disconnects;
 mod error;
 mod field;
 mod gateway;
+mod isolation;
 mod ladder;
 mod load;
 mod machine;
@@ -55,6 +56,14 @@ enum Command {
     Disconnects(disconnects::Options),
     /// Measure what guests that compute for ever do to others.
     Neighbours(neighbours::Options),
+    /// Measure what one tenant's hostile adaptors do to another tenant.
+    Isolation(isolation::Options),
+    /// Load a gateway, as the other tenant of `isolation`.
+    #[command(hide = true)]
+    RivalLoad(isolation::LoadOptions),
+    /// Answer, as the backend of the other tenant of `isolation`.
+    #[command(hide = true)]
+    RivalBackend,
     /// Answer chat completions from memory, as the upstream of every rung.
     Mock(mock::Options),
 }
@@ -81,6 +90,9 @@ fn start(cli: Cli) -> Fallible<ExitCode> {
             Command::Soak(options) => until_signal(soak::run(&options)).await,
             Command::Disconnects(options) => until_signal(disconnects::run(&options)).await,
             Command::Neighbours(options) => until_signal(neighbours::run(&options)).await,
+            Command::Isolation(options) => until_signal(isolation::run(&options)).await,
+            Command::RivalLoad(options) => isolation::load(&options).await.map(|()| ExitCode::SUCCESS),
+            Command::RivalBackend => isolation::serve().await.map(|()| ExitCode::SUCCESS),
         }
     })
 }

@@ -11,7 +11,7 @@ use crate::report;
 use crate::rungs::Model;
 use serde::Serialize;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -37,6 +37,16 @@ pub struct Common {
 }
 
 impl Common {
+    /// The gateway's binary.
+    pub fn gateway(&self) -> &Path {
+        &self.gateway
+    }
+
+    /// Where the test guests are.
+    pub fn guests(&self) -> &Path {
+        &self.guests
+    }
+
     /// The facts beside the numbers. Refuses where they cannot be had.
     pub fn look(&self) -> Fallible<Machine> {
         machine::require_proc()?;
@@ -57,7 +67,7 @@ pub struct Stage {
     pub backend: Backend,
     /// Where the gateway listens.
     pub address: SocketAddr,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Stage {
@@ -80,7 +90,17 @@ impl Stage {
         eprintln!("starting {} …", common.gateway.display());
         let gateway = gateway::start(&start).await?;
         let address = address_in(&gateway.url).ok_or_else(|| format!("no address in {}", gateway.url))?;
-        Ok(Self { gateway, backend, address, _dir: dir })
+        Ok(Self { gateway, backend, address, dir })
+    }
+
+    /// A folder for what belongs to it.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where its store is.
+    pub fn data(&self) -> PathBuf {
+        self.dir().join("data")
     }
 
     /// A connection to the gateway.

@@ -1,13 +1,13 @@
 //! Counts what became of requests.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Different wrong outcomes that are kept; what is more is counted as others.
 const KEPT: usize = 20;
 
 /// What became of requests of one kind.
-#[derive(Clone, Default, Serialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Tally {
     /// How many there were.
     pub requests: u64,
