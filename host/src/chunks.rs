@@ -15,20 +15,18 @@ impl Chunks {
     }
 
     pub(crate) fn push(&mut self, data: Bytes) {
-        if self.first.is_empty() {
+        if self.first.is_empty() && self.rest.is_empty() {
             self.first = data;
-        } else {
-            self.rest.extend_from_slice(&data);
+            return;
         }
+        if self.rest.is_empty() {
+            self.rest.reserve(2 * (self.first.len() + data.len()));
+            self.rest.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.rest.extend_from_slice(&data);
     }
 
     pub(crate) fn join(self) -> Bytes {
-        if self.rest.is_empty() {
-            return self.first;
-        }
-        let mut whole = BytesMut::with_capacity(self.len());
-        whole.extend_from_slice(&self.first);
-        whole.extend_from_slice(&self.rest);
-        whole.freeze()
+        if self.rest.is_empty() { self.first } else { self.rest.freeze() }
     }
 }

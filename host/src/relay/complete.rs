@@ -11,11 +11,14 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
-use super::{RelayError, usage::Glimpse};
+use super::{RelayError, json::Checker};
 use crate::{
     chunks::Chunks,
-    ledger::{Entry, Outcome},
+    ledger::{Entry, Outcome, Usage},
 };
+
+/// What is looked at before others on the same thread have their turn.
+const PIECE: usize = 64 << 10;
 
 /// Reads all of a backend's answer. A client cannot use half a JSON object, so nothing is lost by
 /// waiting for its end, and a broken or truncated one can be told as an error.
@@ -24,32 +27,46 @@ pub(super) async fn read(
     max_bytes: usize,
     entry: &mut Entry,
 ) -> Result<Bytes, RelayError> {
-    let mut whole = Chunks::default();
+    let (mut whole, mut check) = (Chunks::default(), Checker::default());
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(Fault::from)?;
         if let Ok(data) = frame.into_data() {
             if whole.len() + data.len() > max_bytes {
                 return Err(Fault::Egress(EgressError::TooLarge(max_bytes as u64)).into());
             }
+            check.push(&data).map_err(bad)?;
+            let is_large = data.len() > PIECE / 4;
             whole.push(data);
+            if is_large {
+                tokio::task::yield_now().await;
+            }
         }
     }
-    let whole = whole.join();
-    check_body(&whole, entry)
-        .map_err(|why| RelayError::BadAnswer(format!("the backend's answer is {why}")))?;
-    Ok(whole)
+    note(check.finish().map_err(bad)?, entry);
+    Ok(whole.join())
 }
 
 /// Whether this is one JSON object; its usage goes into the ledger.
-pub(super) fn check_body(body: &[u8], entry: &mut Entry) -> Result<(), String> {
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err("not a JSON object".into());
+pub(super) async fn check_body(body: &[u8], entry: &mut Entry) -> Result<(), String> {
+    let mut check = Checker::default();
+    for (number, piece) in body.chunks(PIECE).enumerate() {
+        if number > 0 {
+            tokio::task::yield_now().await;
+        }
+        check.push(piece)?;
     }
-    let glimpse = Glimpse::of(body).map_err(|e| format!("not usable JSON ({e})"))?;
-    if let Some(usage) = glimpse.usage {
+    note(check.finish()?, entry);
+    Ok(())
+}
+
+fn note(usage: Option<Usage>, entry: &mut Entry) {
+    if let Some(usage) = usage {
         entry.usage(usage);
     }
-    Ok(())
+}
+
+fn bad(why: String) -> RelayError {
+    RelayError::BadAnswer(format!("the backend's answer is {why}"))
 }
 
 /// A body in one piece, which settles its record when it has been handed over.

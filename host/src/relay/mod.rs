@@ -5,6 +5,7 @@ mod bounds;
 mod complete;
 mod events;
 mod framer;
+mod json;
 mod stall;
 mod stream;
 mod upstream_error;
@@ -104,6 +105,7 @@ async fn open_in_time(answer: Answer, plan: Plan, entry: &mut Entry) -> Result<O
                 return Err(Fault::BadOutput(format!("its body is larger than {limit} bytes")).into());
             }
             complete::check_body(&body, entry)
+                .await
                 .map_err(|why| Fault::BadOutput(format!("its body is {why}")))?;
             Ok(Opened::Complete(body, HeaderMap::new()))
         }

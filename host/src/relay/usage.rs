@@ -13,6 +13,11 @@ pub(super) struct Glimpse {
     choices: Option<Vec<IgnoredAny>>,
 }
 
+/// The counts of a member `usage`, from its colon on; none of nothing, and of `null`.
+pub(super) fn parse_usage(member: &[u8]) -> Result<Option<Usage>, serde_json::Error> {
+    member.strip_prefix(b":").map_or(Ok(None), serde_json::from_slice)
+}
+
 impl Glimpse {
     /// Reads a whole JSON object; the error is serde's, for one that is malformed.
     pub(super) fn of(json: &[u8]) -> Result<Self, serde_json::Error> {
