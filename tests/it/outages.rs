@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 
-use airlock::store::{KeyOrder, Store};
+use airlock::{
+    auth::Role,
+    store::{KeyOrder, Store},
+};
 use airlock_tests::{
     Database, PostgresServer, TestGateway, error, guest, postgres::SOCKET, refused_address, until, within,
 };
 use serde_json::json;
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -65,6 +69,20 @@ async fn a_postgres_server_that_stops_and_comes_back() {
     server.stop();
     let batches = gateway.request("GET", "/resource_server/v1/batches").send();
     error(within(batches).await.unwrap(), 503, "store_unavailable").await;
+}
+
+#[tokio::test]
+async fn a_lock_that_somebody_keeps_holds_a_writer_for_ten_seconds_and_nobody_else() {
+    let Some(database) = Database::postgres().await else { return };
+    let gateway = gateway(&database).await;
+    let operator = gateway.person("default", Role::Operator).await;
+    let mut other = PgConnection::connect(database.url().unwrap().secret()).await.unwrap();
+    other.execute("BEGIN; UPDATE counters SET value = value WHERE name = 'store_revision'").await.unwrap();
+    let refused = operator.post("/tenants", &json!({ "name": "t" })).await;
+    error(refused, 503, "store_unavailable").await;
+    assert_eq!(status(&gateway, UNKNOWN).await, 401, "who only reads has not waited");
+    other.execute("ROLLBACK").await.unwrap();
+    assert_eq!(operator.post("/tenants", &json!({ "name": "t" })).await.status(), 201);
 }
 
 #[tokio::test]

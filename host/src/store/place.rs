@@ -33,8 +33,10 @@ static POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
 /// would fail.
 const SQLITE_SESSION: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
                               PRAGMA synchronous = FULL; PRAGMA temp_store = memory";
-/// For each connection to a server: a gateway that vanishes within a write does not keep others from theirs.
-const POSTGRES_SESSION: &str = "SET idle_in_transaction_session_timeout = '10s'";
+/// For each connection to a server: a gateway that vanishes within a write does not keep others from theirs, and nobody
+/// waits for a lock, or for a statement, without end.
+const POSTGRES_SESSION: &str = "SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '10s'; \
+                                SET statement_timeout = '30s'";
 
 /// Where a store is.
 #[derive(Debug, Clone)]
