@@ -43,6 +43,10 @@ impl Workshop {
         egress: Egress,
     ) -> Result<Self, Mistakes> {
         let files = Fixtures::texts_of(&settings.fixtures)?;
+        if files.is_empty() {
+            let folder = settings.fixtures.display();
+            tracing::info!(%folder, "the folder of fixtures has no .json file; endpoints are those that tenants define");
+        }
         let (settings, env) = (settings.clone(), env.clone());
         Ok(Self { sandbox, egress, settings, env, master, cache: AdaptorCache::default(), files })
     }
