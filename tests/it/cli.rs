@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use airlock::store::{Change, Expect, NewAudit, Store};
 use airlock_tests::{Airlock, Database, TestGateway, target_dir, until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -132,8 +133,8 @@ async fn keys_are_made_listed_and_revoked() {
 
     let list = keys(folder.path(), &["list"]).await;
     let fields: Vec<&str> = list.stdout.trim_end().split('\t').collect();
-    assert_eq!((fields.len(), fields[1], fields[3]), (8, "alice", "active"), "{list:?}");
-    assert_eq!(fields[4..], ["default", "user", "inference", "never"]);
+    assert_eq!((fields.len(), fields[1], fields[3]), (9, "alice", "active"), "{list:?}");
+    assert_eq!(fields[4..], ["default", "user", "inference", "never", "-"]);
     assert!(!list.stdout.contains(secret));
     let list = keys(folder.path(), &["list", "--output", "json"]).await;
     let list: Value = serde_json::from_str(&list.stdout).unwrap();
@@ -149,10 +150,34 @@ async fn keys_are_made_listed_and_revoked() {
     assert!(list.stdout.contains("revoked "), "{list:?}");
 }
 
+/// Puts documents into the store of `keys`.
+async fn there_are(folder: &Path, documents: &[(&str, &str, &str)]) {
+    let store = Store::open(&folder.join("d")).await.unwrap();
+    for document in documents {
+        let [tenant, kind, name] = <[&str; 3]>::from(*document).map(str::to_owned);
+        let body = json!({ "role": "user" }).to_string();
+        let [actor, action, detail] = ["test", "create", "{}"].map(str::to_owned);
+        let audit = NewAudit {
+            tenant: tenant.clone(),
+            actor,
+            action,
+            kind: kind.clone(),
+            name: name.clone(),
+            detail,
+        };
+        let change = Change::Put { tenant, kind, name, body, expect: Expect::Any };
+        store.apply(&[change], &audit).await.unwrap();
+    }
+    store.close().await;
+}
+
 #[tokio::test]
 async fn a_key_is_made_for_a_tenant_a_role_scopes_and_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let run = async |line: &str| keys(folder.path(), &line.split(' ').collect::<Vec<_>>()).await;
+    let nowhere = run("create k --tenant t").await;
+    assert!(nowhere.code == 1 && nowhere.stderr.contains("airlock tenant create"), "{nowhere:?}");
+    there_are(folder.path(), &[("t", "tenant", "t"), ("u", "tenant", "u"), ("t", "member", "ann")]).await;
     for line in [
         "create k --tenant t --role developer --scope read --scope write --expires-in 30d",
         "create k --tenant u --role admin --expires-in 45s",
@@ -164,6 +189,10 @@ async fn a_key_is_made_for_a_tenant_a_role_scopes_and_a_time() {
     let of = |tenant: &str| rows.iter().find(|row| row[4] == tenant).unwrap();
     assert_eq!(of("t")[3..7], ["active", "t", "developer", "read,write"]);
     assert_eq!(of("u")[3..7], ["active", "u", "admin", "inference"]);
+    assert_eq!(run("create m --tenant t --member ann").await.code, 0);
+    assert!(run("list").await.stdout.contains("\tann\n"));
+    let nobody = run("create n --tenant u --member ann").await;
+    assert!(nobody.code == 1 && nobody.stderr.contains("no member \"ann\""), "{nobody:?}");
     let seconds = |text: &str| text.parse::<i64>().unwrap();
     assert_eq!(seconds(of("t")[7]) - seconds(of("t")[2]), 2_592_000, "{list}");
 

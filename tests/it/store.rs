@@ -216,6 +216,9 @@ async fn every_write_is_seen_by_others_and_nothing_else_is(database: Database) {
 
 async fn names_of_active_keys_are_a_tenants_own(database: Database) {
     let store = database.open().await;
+    for name in ["a", "b"] {
+        store.apply(&[put_in(name, "tenant", name, "{}", Expect::Absent)], &audit(name, "x")).await.unwrap();
+    }
     let named = |tenant: &str| KeyOrder { tenant: tenant.to_owned(), ..KeyOrder::named("k") };
     store.create_key(&named("a")).await.unwrap();
     store.create_key(&named("b")).await.unwrap();

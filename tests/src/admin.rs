@@ -41,6 +41,12 @@ impl TestGateway {
 }
 
 impl Person<'_> {
+    /// The same with another key.
+    #[must_use]
+    pub fn with_key(&self, key: String) -> Self {
+        Self { key, ..self.clone() }
+    }
+
     /// A request below `/admin/v1`.
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         self.gateway.anonymous(method, &format!("/admin/v1{path}")).bearer_auth(&self.key)

@@ -137,6 +137,12 @@ impl Airlock {
         assert!(done.success());
     }
 
+    /// Ends it at once (`kill -9`), and waits until it is gone.
+    pub async fn kill(mut self) {
+        self.child.start_kill().unwrap();
+        within(self.child.wait()).await.unwrap();
+    }
+
     /// Waits for its end.
     pub async fn finished(mut self) -> Finished {
         let stderr = self.stderr().await;

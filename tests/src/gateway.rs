@@ -30,6 +30,8 @@ pub struct GatewayBuilder {
     files: Vec<(String, String)>,
     env: Env,
     settings: Settings,
+    /// The data folder of another gateway.
+    beside: Option<PathBuf>,
 }
 
 /// A gateway that serves. Dropping it stops it.
@@ -71,6 +73,7 @@ impl TestGateway {
             files: Vec::new(),
             env: Env::default(),
             settings,
+            beside: None,
         }
     }
 
@@ -235,6 +238,14 @@ impl GatewayBuilder {
         self
     }
 
+    /// Keeps its store where another gateway has it.
+    #[must_use]
+    pub fn beside(mut self, other: &TestGateway) -> Self {
+        self.settings.database = other.gateway.settings().database.clone();
+        self.beside = Some(other.data());
+        self
+    }
+
     /// Changes settings.
     #[must_use]
     pub fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
@@ -268,7 +279,7 @@ impl GatewayBuilder {
             std::fs::write(fixtures.join(name), text).unwrap();
         }
         self.settings.fixtures = fixtures;
-        self.settings.data = folder.path().join("data");
+        self.settings.data = self.beside.clone().unwrap_or_else(|| folder.path().join("data"));
         folder
     }
 
@@ -284,7 +295,9 @@ impl GatewayBuilder {
         Store::make_folder(&self.settings.data).unwrap();
         // One key for all tests, so that what one has compiled the next one finds.
         std::fs::write(self.settings.data.join("adaptor-cache.key"), "5".repeat(64)).unwrap();
-        let key = store.create_key(&airlock::store::KeyOrder::named("test")).await.unwrap().secret;
+        let name =
+            self.beside.as_ref().map_or_else(|| "test".to_owned(), |_| uuid::Uuid::new_v4().to_string());
+        let key = store.create_key(&airlock::store::KeyOrder::named(&name)).await.unwrap().secret;
         let ledger = Recorder::default();
         let gateway = Gateway::assemble(self.settings, &self.env, &store, Arc::new(ledger.clone()))
             .await

@@ -30,6 +30,7 @@ mod process;
 mod tls;
 mod upstream;
 mod wait;
+pub mod world;
 
 use std::path::PathBuf;
 

@@ -12,6 +12,7 @@ use std::{
 use arc_swap::ArcSwap;
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{AuthError, Caller, Scope, bearer};
@@ -30,6 +31,8 @@ pub struct Keys(Arc<State>);
 
 struct State {
     known: ArcSwap<Snapshot>,
+    /// Whoever reads them does so alone: what was read before is never written over what was read after.
+    turn: Mutex<()>,
     /// Whether the last look at the store failed.
     is_blind: AtomicBool,
 }
@@ -38,11 +41,12 @@ impl Keys {
     /// Reads them from the store.
     pub async fn load(store: &Store) -> Result<Self, StoreError> {
         let known = ArcSwap::from_pointee(snapshot(store.keys().await?));
-        Ok(Self(Arc::new(State { known, is_blind: AtomicBool::new(false) })))
+        Ok(Self(Arc::new(State { known, turn: Mutex::default(), is_blind: AtomicBool::new(false) })))
     }
 
-    /// Reads them again: who has just made or revoked one need not wait until that is noticed.
+    /// Reads them again: who has just changed something about them need not wait until that is noticed.
     pub async fn refresh(&self, store: &Store) -> Result<(), StoreError> {
+        let _turn = self.0.turn.lock().await;
         self.0.known.store(Arc::new(snapshot(store.keys().await?)));
         Ok(())
     }
@@ -105,26 +109,27 @@ impl Keys {
             }
         };
         if changed {
-            self.0.known.store(Arc::new(snapshot(store.keys().await?)));
+            self.refresh(store).await?;
         }
         Ok(())
     }
 }
 
+/// Those that count: neither revoked, nor without the member that they were made for.
 fn snapshot(keys: Vec<ApiKey>) -> Snapshot {
     let active = keys.into_iter().filter(|key| key.revoked_at.is_none());
-    active.map(|key| (key.digest, caller(key))).collect()
+    active.filter_map(|key| Some((key.digest, caller(key)?))).collect()
 }
 
-fn caller(key: ApiKey) -> Caller {
-    Caller {
+fn caller(key: ApiKey) -> Option<Caller> {
+    Some(Caller {
         key_id: key.id.into(),
         name: key.name.into(),
         tenant: key.tenant.into(),
-        role: key.role,
+        role: key.present_role?,
         scopes: key.scopes,
         expires_at: key.expires_at,
         groups: Arc::default(),
         domain: None,
-    }
+    })
 }

@@ -23,7 +23,7 @@ pub(super) struct KeysArgs {
 enum KeysCommand {
     /// Make a key. It is printed once, alone, on standard output; only its digest is stored.
     Create(CreateArgs),
-    /// List keys, revoked ones too: id, name, made, state, tenant, role, scopes, expiry; separated by tabs.
+    /// List keys, revoked ones too: id, name, made, state, tenant, role, scopes, expiry, member; separated by tabs.
     List {
         /// Another form: of the store as above where nothing is said, of a gateway a table
         #[arg(long, short, value_name = "FORM", value_enum)]
@@ -82,6 +82,9 @@ struct CreateArgs {
     /// What it may be used for: inference, read, write; may be given several times [default: inference]
     #[arg(long = "scope", value_name = "S", value_parser = scope)]
     scopes: Vec<Scope>,
+    /// The member of the tenant that it is for: it may never do more than they may, and goes when they go
+    #[arg(long, value_name = "M")]
+    member: Option<String>,
     /// How long it counts, such as 30d, 12h, 90m or 45s [default: until it is revoked]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     expires_in: Option<u32>,
@@ -123,8 +126,9 @@ fn create(args: CreateArgs, env: &Env) -> Result<(), Failure> {
     }
     let key = match args.place.remote(args.tenant.as_deref(), env)? {
         Some(own) => {
-            let CreateArgs { name, role, scopes, expires_in, .. } = &args;
-            remote::create_key(&own, &remote::NewKey { name, role: *role, scopes, expires_in: *expires_in })?
+            let CreateArgs { name, role, scopes, expires_in, member, .. } = &args;
+            let (role, expires_in, member) = (*role, *expires_in, member.as_deref());
+            remote::create_key(&own, &remote::NewKey { name, role, scopes, expires_in, member })?
         }
         None => return wait(create_in_store(args, env)),
     };
@@ -138,6 +142,7 @@ async fn create_in_store(args: CreateArgs, env: &Env) -> Result<(), Failure> {
         role: args.role,
         scopes: if args.scopes.is_empty() { basic.scopes } else { args.scopes.into_iter().collect() },
         expires_at: args.expires_in.map(|seconds| basic.asked_at + i64::from(seconds)),
+        member: args.member,
         ..basic
     };
     let store = args.place.store.open(env).await?;
@@ -173,10 +178,12 @@ async fn list(store: StoreArgs, output: Option<remote::Output>, env: &Env) -> Re
     }
     for key in keys {
         let state = state(&key);
-        let ApiKey { id, name, created_at, tenant, role, scopes, expires_at, .. } = key;
+        let ApiKey { id, name, created_at, tenant, role, scopes, expires_at, member, .. } = key;
         let expiry = expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
-        let role = role.as_str();
-        print(format_args!("{id}\t{name}\t{created_at}\t{state}\t{tenant}\t{role}\t{scopes}\t{expiry}"))?;
+        let (role, member) = (role.as_str(), member.as_deref().unwrap_or("-"));
+        print(format_args!(
+            "{id}\t{name}\t{created_at}\t{state}\t{tenant}\t{role}\t{scopes}\t{expiry}\t{member}"
+        ))?;
     }
     Ok(())
 }
@@ -187,6 +194,7 @@ const COLUMNS: &[(&str, &str)] = &[
     ("TENANT", "/tenant"),
     ("ROLE", "/role"),
     ("SCOPES", "/scopes"),
+    ("MEMBER", "/member"),
     ("EXPIRES", "/expires_at"),
     ("REVOKED", "/revoked_at"),
 ];
@@ -210,7 +218,7 @@ fn state(key: &ApiKey) -> String {
     }
 }
 
-fn role(text: &str) -> Result<Role, String> {
+pub(super) fn role(text: &str) -> Result<Role, String> {
     let words = Role::ALL.map(Role::as_str).join(", ");
     Role::parse(text).ok_or_else(|| format!("it is one of {words}"))
 }

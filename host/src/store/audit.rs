@@ -32,6 +32,8 @@ pub struct AuditEntry {
     pub tenant: String,
     /// The id of the key that asked for it, or where no key was needed.
     pub actor: String,
+    /// The member that this key was made for.
+    pub member: Option<String>,
     /// What was done.
     pub action: String,
     /// To a thing of which kind.
@@ -50,12 +52,16 @@ impl Store {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<AuditEntry>, StoreError> {
-        // Two statements, as there is an index for each.
+        // Two statements, as there is an index for each. Keys stay where they are when they are revoked.
         let select = match tenant {
             Some(_) => {
-                "SELECT * FROM audit WHERE tenant = $1 AND revision < $2 ORDER BY revision DESC LIMIT $3"
+                "SELECT audit.*, api_keys.member FROM audit LEFT JOIN api_keys ON api_keys.id = audit.actor
+                 WHERE audit.tenant = $1 AND revision < $2 ORDER BY revision DESC LIMIT $3"
             }
-            None => "SELECT * FROM audit WHERE $1 IS NULL AND revision < $2 ORDER BY revision DESC LIMIT $3",
+            None => {
+                "SELECT audit.*, api_keys.member FROM audit LEFT JOIN api_keys ON api_keys.id = audit.actor
+                 WHERE $1 IS NULL AND revision < $2 ORDER BY revision DESC LIMIT $3"
+            }
         };
         let select = sqlx::query(select).bind(tenant).bind(before.unwrap_or(i64::MAX)).bind(i64::from(limit));
         let rows = select.fetch_all(&self.pool).await?;
@@ -92,6 +98,7 @@ fn entry_from_row(row: &AnyRow) -> Result<AuditEntry, sqlx::Error> {
         at: row.try_get("at")?,
         tenant: row.try_get("tenant")?,
         actor: row.try_get("actor")?,
+        member: row.try_get("member")?,
         action: row.try_get("action")?,
         kind: row.try_get("kind")?,
         name: row.try_get("name")?,

@@ -5,6 +5,7 @@ use sqlx::{Any, Row as _, Transaction, any::AnyRow};
 use super::{
     Store, StoreError,
     audit::{NewAudit, write_audit},
+    keys::{MEMBER, revoke_keys},
     now,
     writes::Line,
 };
@@ -55,7 +56,7 @@ pub enum Change {
         /// What has to be there.
         expect: Expect,
     },
-    /// It is removed; that there is none is no mistake, unless one is expected.
+    /// It is removed; that there is none is no mistake, unless one is expected. A member's keys are revoked with it.
     Delete {
         /// Whose it is.
         tenant: String,
@@ -64,6 +65,18 @@ pub enum Change {
         /// Its name.
         name: String,
         /// What has to be there.
+        expect: Expect,
+    },
+    /// All that a tenant has is removed, and its keys are revoked. As one change, so that nothing is left of what others
+    /// put at the same time.
+    Forget {
+        /// Whose it is.
+        tenant: String,
+        /// The kind of the document that stands for the tenant itself.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// What has to be there of that document.
         expect: Expect,
     },
 }
@@ -138,8 +151,9 @@ async fn make(
     revision: i64,
     change: &Change,
 ) -> Result<(), StoreError> {
-    let (Change::Put { tenant, kind, name, expect, .. } | Change::Delete { tenant, kind, name, expect }) =
-        change;
+    let (Change::Put { tenant, kind, name, expect, .. }
+    | Change::Delete { tenant, kind, name, expect }
+    | Change::Forget { tenant, kind, name, expect }) = change;
     let select = "SELECT revision FROM documents WHERE tenant = $1 AND kind = $2 AND name = $3";
     let select = sqlx::query_scalar(select).bind(tenant).bind(kind).bind(name);
     let found: Option<i64> = select.fetch_optional(&mut **transaction).await?;
@@ -165,8 +179,15 @@ async fn make(
         .bind(revision)
         .bind(now()),
         Change::Delete { .. } => {
+            if kind == MEMBER {
+                revoke_keys(transaction, tenant, Some(name)).await?;
+            }
             let delete = "DELETE FROM documents WHERE tenant = $1 AND kind = $2 AND name = $3";
             sqlx::query(delete).bind(tenant).bind(kind).bind(name)
+        }
+        Change::Forget { .. } => {
+            revoke_keys(transaction, tenant, None).await?;
+            sqlx::query("DELETE FROM documents WHERE tenant = $1").bind(tenant)
         }
     };
     statement.execute(&mut **transaction).await?;

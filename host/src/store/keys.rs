@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use sqlx::{Row as _, any::AnyRow};
+use sqlx::{Any, Row as _, Transaction, any::AnyRow};
 
 use super::{
     Store, StoreError,
@@ -14,6 +14,10 @@ use crate::auth::{NewKey, Role, Scope, Scopes};
 
 /// Whose keys are where nobody says.
 pub const DEFAULT_TENANT: &str = "default";
+/// The kind of the documents that say who belongs to a tenant.
+pub const MEMBER: &str = "member";
+/// The kind of the documents that stand for tenants themselves.
+pub const TENANT: &str = "tenant";
 /// Who made or revoked a key where no key was needed.
 pub const COMMAND_LINE: &str = "command line";
 
@@ -26,12 +30,15 @@ pub struct ApiKey {
     pub name: String,
     /// Whose it is.
     pub tenant: String,
-    /// What its holder is.
+    /// What its holder is at most.
     pub role: Role,
     /// What it may be used for.
     pub scopes: Scopes,
     /// The member that it was made for.
     pub member: Option<String>,
+    /// What its holder is now: what its member is, where that is less than what it was made with. Without a member who is
+    /// there nothing.
+    pub present_role: Option<Role>,
     /// SHA-256 of the key.
     pub digest: [u8; 32],
     /// When it was made, in Unix seconds.
@@ -84,6 +91,7 @@ impl Store {
     pub async fn create_key(&self, order: &KeyOrder) -> Result<NewKey, StoreError> {
         let key = NewKey::generate();
         let (mut transaction, revision) = self.begin(Line::Store).await?;
+        check_owner(&mut transaction, order).await?;
         // The name of a key that has expired is free.
         sqlx::query(
             "UPDATE api_keys SET revoked_at = expires_at
@@ -125,8 +133,12 @@ impl Store {
 
     /// All keys, oldest first, revoked ones too.
     pub async fn keys(&self) -> Result<Vec<ApiKey>, StoreError> {
-        let rows =
-            sqlx::query("SELECT * FROM api_keys ORDER BY created_at, id").fetch_all(&self.pool).await?;
+        let select = sqlx::query(
+            "SELECT api_keys.*, documents.body AS member_body FROM api_keys LEFT JOIN documents
+             ON documents.tenant = api_keys.tenant AND documents.kind = $1 AND documents.name = api_keys.member
+             ORDER BY api_keys.created_at, api_keys.id",
+        );
+        let rows = select.bind(MEMBER).fetch_all(&self.pool).await?;
         Ok(rows.iter().map(key_from_row).collect::<Result<_, _>>()?)
     }
 
@@ -152,6 +164,44 @@ impl Store {
     }
 }
 
+/// Revokes keys of a tenant as a part of a write: those of a member, or all.
+pub(super) async fn revoke_keys(
+    transaction: &mut Transaction<'_, Any>,
+    tenant: &str,
+    member: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE api_keys SET revoked_at = $1
+         WHERE tenant = $2 AND ($3 IS NULL OR member = $3) AND revoked_at IS NULL",
+    )
+    .bind(now())
+    .bind(tenant)
+    .bind(member)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// A key is for a tenant and a member who are there. Both take their keys with them, so that nobody who comes later by the
+/// same name finds them.
+async fn check_owner(transaction: &mut Transaction<'_, Any>, order: &KeyOrder) -> Result<(), StoreError> {
+    let tenant = &order.tenant;
+    let mut has = async |kind: &str, name: &str| {
+        let select = "SELECT revision FROM documents WHERE tenant = $1 AND kind = $2 AND name = $3";
+        let select = sqlx::query_scalar::<_, i64>(select).bind(tenant).bind(kind).bind(name);
+        Ok::<_, StoreError>(select.fetch_optional(&mut **transaction).await?.is_some())
+    };
+    if tenant != DEFAULT_TENANT && !has(TENANT, tenant).await? {
+        return Err(StoreError::UnknownTenant(tenant.clone()));
+    }
+    match &order.member {
+        Some(member) if !has(MEMBER, member).await? => {
+            Err(StoreError::UnknownMember { tenant: tenant.clone(), name: member.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
 fn key_audit(tenant: &str, actor: &str, action: &str, name: &str, detail: String) -> NewAudit {
     NewAudit {
         tenant: tenant.to_owned(),
@@ -167,16 +217,30 @@ fn key_from_row(row: &AnyRow) -> Result<ApiKey, sqlx::Error> {
     let wrong = |what: &str| sqlx::Error::Decode(format!("a key's {what} cannot be read").into());
     let digest: Vec<u8> = row.try_get("digest")?;
     let (role, scopes): (String, String) = (row.try_get("role")?, row.try_get("scopes")?);
+    let role = Role::parse(&role).ok_or_else(|| wrong("role"))?;
+    let member: Option<String> = row.try_get("member")?;
+    let member_body: Option<String> = row.try_get("member_body")?;
+    let present_role = match &member {
+        None => Some(role),
+        Some(_) => member_body.and_then(|body| role_of(&body)).map(|present| present.min(role)),
+    };
     Ok(ApiKey {
         id: row.try_get("id")?,
         name: row.try_get("name")?,
         tenant: row.try_get("tenant")?,
-        role: Role::parse(&role).ok_or_else(|| wrong("role"))?,
+        role,
         scopes: Scopes::parse(&scopes).ok_or_else(|| wrong("list of scopes"))?,
-        member: row.try_get("member")?,
+        member,
+        present_role,
         digest: digest.try_into().map_err(|_| wrong("digest"))?,
         created_at: row.try_get("created_at")?,
         expires_at: row.try_get("expires_at")?,
         revoked_at: row.try_get("revoked_at")?,
     })
+}
+
+/// What a member is.
+fn role_of(body: &str) -> Option<Role> {
+    let said: serde_json::Value = serde_json::from_str(body).ok()?;
+    Role::parse(said.get("role")?.as_str()?)
 }

@@ -25,7 +25,7 @@ pub use backup::{backup, restore};
 pub use batches::{Batch, BatchStatus, NewBatch, Reservation};
 pub use cache_key::{cache_key, existing_cache_key};
 pub use documents::{Change, Document, Expect};
-pub use keys::{ApiKey, COMMAND_LINE, DEFAULT_TENANT, KeyOrder};
+pub use keys::{ApiKey, COMMAND_LINE, DEFAULT_TENANT, KeyOrder, MEMBER, TENANT};
 pub use place::Place;
 pub use usage::UsageOwner;
 pub use writes::ChangeWatch;
@@ -93,6 +93,17 @@ pub enum StoreError {
         /// The tenant that it was looked for in.
         tenant: String,
         /// What was looked for.
+        name: String,
+    },
+    /// A key for a tenant that is not there.
+    #[error("there is no tenant {0:?}; `airlock tenant create` makes one")]
+    UnknownTenant(String),
+    /// A key for a member who is not there.
+    #[error("the tenant {tenant:?} has no member {name:?}; `airlock member add` makes one")]
+    UnknownMember {
+        /// The tenant.
+        tenant: String,
+        /// Who was looked for.
         name: String,
     },
     /// Anything else that the database says.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{rollout::Rollout, secrets::Sealed};
 use crate::{
     fixtures::{Fixtures, Mistakes, endpoint_slug, slugify},
-    store::{Change, Document},
+    store::{Change, Document, MEMBER, TENANT},
 };
 
 /// The kinds of documents that say what a tenant's requests can reach.
@@ -45,8 +45,8 @@ impl Kind {
     /// The word that the store has for it.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Tenant => "tenant",
-            Self::Member => "member",
+            Self::Tenant => TENANT,
+            Self::Member => MEMBER,
             Self::Secret => "secret",
             Self::Adaptor => "adaptor",
             Self::Version => "version",
@@ -195,6 +195,7 @@ impl Definition {
                 Change::Delete { kind, name, .. } => {
                     changed.0.remove(&(kind.clone(), name.clone()));
                 }
+                Change::Forget { .. } => changed.0.clear(),
             }
         }
         changed

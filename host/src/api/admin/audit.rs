@@ -40,6 +40,7 @@ fn shown(entry: &AuditEntry) -> Value {
     let detail: Value = serde_json::from_str(&entry.detail).unwrap_or_default();
     json!({
         "object": "audit_entry", "id": entry.id, "at": thing::time(entry.at), "actor": entry.actor,
+        "member": entry.member,
         "action": entry.action, "kind": entry.kind, "name": entry.name, "detail": detail,
     })
 }

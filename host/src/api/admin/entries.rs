@@ -229,7 +229,12 @@ pub(super) async fn write(
         name: name.to_owned(),
         detail: detail.to_string(),
     };
-    Ok(gateway.tenants().write(&allowed.tenant, changes, audit).await?)
+    let revision = gateway.tenants().write(&allowed.tenant, changes, audit).await?;
+    if matches!(kind, Kind::Tenant | Kind::Member) {
+        // Keys depend on them.
+        gateway.keys().refresh(gateway.store()).await?;
+    }
+    Ok(revision)
 }
 
 /// One document, or 404.

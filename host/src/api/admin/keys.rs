@@ -78,7 +78,8 @@ pub(super) async fn create(
     gateway.keys().refresh(gateway.store()).await?;
     let answer = json!({
         "object": "key", "id": made.id, "name": order.name, "tenant": order.tenant, "role": role.as_str(),
-        "scopes": words(scopes), "expires_at": order.expires_at.and_then(thing::time), "key": made.secret,
+        "scopes": words(scopes), "member": order.member, "expires_at": order.expires_at.and_then(thing::time),
+        "key": made.secret,
     });
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }

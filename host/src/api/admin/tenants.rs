@@ -129,27 +129,14 @@ pub(super) async fn delete(
         return Err(ApiError::new(ErrorKind::Forbidden, message));
     }
     let expect = thing::expectation(&headers)?;
-    // Before its keys are revoked: who has read something else must not lose them.
-    let found = document(&worker, &tenant).await?;
-    if let Expect::Revision(wanted) = expect
-        && wanted != found.revision
-    {
-        let message = format!("The tenant `{tenant}` has been changed since it was read.");
-        return Err(ApiError::new(ErrorKind::Conflict, message));
-    }
-    for key in
-        gateway.store().keys().await?.iter().filter(|key| key.tenant == tenant && key.revoked_at.is_none())
-    {
-        gateway.store().revoke_key(&tenant, &key.id, &allowed.caller.key_id).await?;
-    }
-    gateway.keys().refresh(gateway.store()).await?;
-    let documents = gateway.store().documents(Some(&tenant), None).await?;
-    let changes = documents.into_iter().map(|document| {
-        let is_itself = document.kind == Kind::Tenant.as_str();
-        let expect = if is_itself { expect } else { Expect::Any };
-        Change::Delete { tenant: document.tenant, kind: document.kind, name: document.name, expect }
-    });
+    document(&worker, &tenant).await?;
+    let forget = Change::Forget {
+        tenant: tenant.clone(),
+        kind: Kind::Tenant.as_str().into(),
+        name: tenant.clone(),
+        expect,
+    };
     let detail = json!({ "with": "all that it had" });
-    entries::write(gateway, &allowed, changes.collect(), "delete", Kind::Tenant, &tenant, detail).await?;
+    entries::write(gateway, &allowed, vec![forget], "delete", Kind::Tenant, &tenant, detail).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -127,6 +127,12 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict { .. } | StoreError::NameTaken(_) => {
                 Self::new(ErrorKind::Conflict, error.to_string())
             }
+            StoreError::UnknownTenant(tenant) => {
+                Self::new(ErrorKind::ResourceNotFound, format!("There is no tenant `{tenant}`."))
+            }
+            StoreError::UnknownMember { .. } => {
+                Self::new(ErrorKind::InvalidValue, error.to_string()).param("member")
+            }
             error => Self::hidden(ErrorKind::StoreUnavailable, error.to_string()),
         }
     }

@@ -15,12 +15,14 @@ pub(crate) struct NewKey<'a> {
     pub(crate) role: Role,
     pub(crate) scopes: &'a [Scope],
     pub(crate) expires_in: Option<u32>,
+    pub(crate) member: Option<&'a str>,
 }
 
 /// Makes a key and returns it.
 pub(crate) fn create(own: &Own, new: &NewKey<'_>) -> Result<String, Failure> {
-    let mut order =
-        json!({ "name": new.name, "role": new.role.as_str(), "expires_in_seconds": new.expires_in });
+    let mut order = json!({
+        "name": new.name, "role": new.role.as_str(), "expires_in_seconds": new.expires_in, "member": new.member,
+    });
     if let (false, Some(order)) = (new.scopes.is_empty(), order.as_object_mut()) {
         let scopes: Vec<&str> = new.scopes.iter().map(|scope| scope.as_str()).collect();
         order.insert("scopes".to_owned(), scopes.into());
