@@ -112,7 +112,7 @@ fn engine(
 }
 
 /// The keys that tenants' secrets are encrypted with: of the environment, or of a file.
-fn master_keys(settings: &Settings, env: &Env) -> Result<MasterKeys, StartError> {
+pub fn master_keys(settings: &Settings, env: &Env) -> Result<MasterKeys, StartError> {
     let text = settings.master_keys(env)?;
     Ok(MasterKeys::parse(&text.unwrap_or_default())?)
 }

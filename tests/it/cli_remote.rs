@@ -24,7 +24,6 @@ struct Running {
 async fn gateway() -> Running {
     let folder = TempDir::new().unwrap();
     std::fs::create_dir(folder.path().join("fixtures")).unwrap();
-    std::fs::write(folder.path().join("fixtures/none.json"), "[]").unwrap();
     let order = ["keys", "create", "op", "--role", "operator", "--scope", "read", "--scope", "write"];
     let made = Airlock::run(folder.path(), &[&order[..], &["--data", "data"]].concat()).await;
     assert_eq!(made.code, 0, "{made:?}");
@@ -269,6 +268,44 @@ async fn every_list_is_a_table_or_json() {
     gateway.operator(&["get", "tenant", "t"]).await.refused(&["no tenant `t`"]);
 }
 
+#[tokio::test]
+async fn members_and_limits_are_set_and_shown() {
+    let gateway = gateway().await;
+    let json_of = |done: Finished| serde_json::from_str::<Value>(&done.good().stdout).unwrap();
+    let run = async |line: &str| gateway.operator(&line.split(' ').collect::<Vec<_>>()).await;
+    let made = json_of(run("tenant create v --quota adaptors=5 --quota instances=7 --output json").await);
+    assert_eq!([&made["spec"]["quota"]["adaptors"], &made["spec"]["quota"]["instances"]], [5, 7]);
+    let set = json_of(run("tenant set v --quota instances=default --description x -o json").await);
+    assert_eq!([&set["spec"]["quota"]["adaptors"], &set["spec"]["quota"]["instances"]], [5, 64], "{set}");
+    assert_eq!(set["spec"]["description"], "x");
+    run("tenant set v --quota adaptor=5").await.refused(&["unknown field `adaptor`", "adaptors"]);
+    run("tenant set nobody --description x").await.refused(&["no tenant `nobody`"]);
+    for line in ["tenant set v", "tenant set v --quota adaptors", "tenant set v --quota a=-1", "member set x"]
+    {
+        assert_eq!(run(line).await.code, 2, "{line}");
+    }
+
+    run("member add ann --tenant t --role developer").await.good();
+    run("member add ann --tenant t --role developer").await.good();
+    run("member add ann --tenant t").await.refused(&["airlock member set ann"]);
+    let set = json_of(run("member set ann --tenant t --email ann@example.org -o json").await);
+    assert_eq!(set["spec"], json!({ "role": "developer", "email": "ann@example.org" }));
+    let table = run("member list --tenant t").await.good().stdout;
+    assert!(table.contains("ann") && table.contains("developer"), "{table}");
+    run("member set bob --tenant t --role user").await.refused(&["no member `bob`"]);
+    gateway.developer(&["member", "add", "bob"]).await.refused(&["role `admin`"]);
+
+    let create = format!("keys create laptop --tenant t --scope read --member ann --url {}", gateway.url);
+    run(&create).await.good();
+    run(&create.replace("ann", "bob").replace("laptop", "x")).await.refused(&["no member \"bob\""]);
+    let keys = run(&format!("keys list --tenant t --url {}", gateway.url)).await.good().stdout;
+    assert!(keys.contains("MEMBER") && keys.contains("ann"), "{keys}");
+    run("member remove ann --tenant t").await.good();
+    let keys = json_of(run(&format!("keys list --tenant t --url {} -o json", gateway.url)).await);
+    let laptop = keys.as_array().unwrap().iter().find(|key| key["name"] == "laptop").unwrap();
+    assert!(laptop["revoked_at"].is_string(), "{keys}");
+}
+
 /// The key goes to whom it is for: over TLS to an authority that the machine trusts, and nowhere by a redirect or a proxy.
 #[tokio::test]
 async fn a_key_goes_to_the_gateway_that_was_named_and_nowhere_else() {
@@ -316,7 +353,7 @@ async fn shells_complete_commands() {
     let folder = TempDir::new().unwrap();
     for shell in ["bash", "zsh", "fish"] {
         let script = Airlock::run(folder.path(), &["completions", shell]).await.good().stdout;
-        for word in ["push", "rollback", "loaddata", "key-file"] {
+        for word in ["push", "rollback", "loaddata", "key-file", "rotate", "member", "quota"] {
             assert!(script.contains(word), "{shell}: {word}");
         }
     }

@@ -63,6 +63,7 @@ mod process;
 mod quotas;
 mod replies;
 mod requests;
+mod rotation;
 mod routes;
 mod shutdown;
 mod stalls;

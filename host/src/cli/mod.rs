@@ -11,6 +11,7 @@ mod demo;
 mod entries;
 mod keys;
 mod remote;
+mod secret;
 mod serve;
 mod store;
 
@@ -54,10 +55,12 @@ enum Command {
     Get(remote::GetArgs),
     /// Delete something that `get` lists.
     Delete(remote::DeleteArgs),
-    /// Set and delete the secrets that a gateway adds to requests.
-    Secret(remote::SecretArgs),
-    /// Make and delete tenants.
+    /// Set and delete the secrets that a gateway adds to requests, and change the key that they are encrypted with.
+    Secret(secret::SecretArgs),
+    /// Make, change and delete tenants.
     Tenant(remote::TenantArgs),
+    /// Say who belongs to a tenant, and what they may do.
+    Member(remote::MemberArgs),
     /// Say where a request for a model goes, and why.
     Route(remote::RouteArgs),
     /// Write a script that completes commands and flags in a shell.
@@ -146,8 +149,9 @@ pub fn main() -> ExitCode {
         Command::Apply(args) => remote::apply(&args, env),
         Command::Get(args) => remote::get(args, env),
         Command::Delete(args) => remote::delete(args, env),
-        Command::Secret(args) => remote::secret(args, env),
+        Command::Secret(args) => secret::run(args, env),
         Command::Tenant(args) => remote::tenant(args, env),
+        Command::Member(args) => remote::member(args, env),
         Command::Route(args) => remote::route(&args, env),
         Command::Completions(args) => completions::run(&args),
         Command::Compile(args) => compile::run(&args),

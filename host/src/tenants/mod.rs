@@ -4,6 +4,7 @@
 mod definition;
 mod maker;
 mod rollout;
+mod rotate;
 mod secrets;
 mod usage;
 mod workshop;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use definition::{CATALOG_KINDS, Kind, Quota, TenantSettings};
 pub use rollout::{Rollout, RolloutError, Trial};
+pub use rotate::{RotateError, Rotation, rotate};
 pub use secrets::{MasterKeys, Owner as SecretOwner, Sealed, SecretError};
 pub use usage::today;
 pub use workshop::{DEFAULT_TENANT, Nothing, Secrets, Workshop};

@@ -97,9 +97,19 @@ impl MasterKeys {
         String::from_utf8(value).map_err(|_| fail())
     }
 
-    /// Whether a secret should be encrypted anew: its key is not the newest.
-    pub fn is_old(&self, sealed: &Sealed) -> bool {
-        self.0.first().is_some_and(|(id, _)| *id != sealed.key)
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The same secret encrypted with the newest key; `None` where it is already.
+    pub fn renew(&self, tenant: &str, name: &str, sealed: &Sealed) -> Result<Option<Sealed>, SecretError> {
+        let value = self.open(tenant, name, sealed)?;
+        if self.0.first().is_some_and(|(id, _)| *id == sealed.key) {
+            return Ok(None);
+        }
+        let owner = Owner { tenant, name, origin: &sealed.origin, header: &sealed.header };
+        self.seal(owner, &value).map(Some)
     }
 
     /// All secrets of a tenant, decrypted where that is possible.
@@ -179,7 +189,11 @@ mod tests {
         let sealed = keys(&[1]).seal(OWNER, "x").unwrap();
         let rotated = keys(&[2, 1]);
         assert_eq!(rotated.open("t", "n", &sealed).unwrap(), "x");
-        assert!(rotated.is_old(&sealed) && !keys(&[1]).is_old(&sealed));
+        assert_eq!(keys(&[1]).renew("t", "n", &sealed), Ok(None));
+        let renewed = rotated.renew("t", "n", &sealed).unwrap().unwrap();
+        assert_eq!(keys(&[2]).open("t", "n", &renewed).unwrap(), "x");
+        assert_eq!(rotated.renew("t", "n", &renewed), Ok(None));
+        assert!(rotated.renew("u", "n", &sealed).is_err() && keys(&[2]).renew("t", "n", &sealed).is_err());
         assert!(matches!(keys(&[2]).open("t", "n", &sealed), Err(SecretError::Undecryptable(_))));
         assert_eq!(MasterKeys::default().seal(OWNER, "x"), Err(SecretError::NoKey));
         assert_eq!(MasterKeys::parse("short").unwrap_err(), SecretError::BadKey(1));

@@ -106,6 +106,7 @@ impl What {
                 ("ID", "/id"),
                 ("ROLE", "/role"),
                 ("SCOPES", "/scopes"),
+                ("MEMBER", "/member"),
                 ("EXPIRES", "/expires_at"),
                 ("REVOKED", "/revoked_at"),
             ],
@@ -123,6 +124,7 @@ impl What {
             Self::Audit => &[
                 ("AT", "/at"),
                 ("ACTOR", "/actor"),
+                ("MEMBER", "/member"),
                 ("ACTION", "/action"),
                 ("KIND", "/kind"),
                 ("NAME", "/name"),
@@ -159,6 +161,10 @@ fn list(own: &Own, what: What, most: usize, output: Output) -> Result<(), Failur
 
 pub(super) fn adaptors(own: &Own, output: Output) -> Result<(), Failure> {
     list(own, What::Adaptors, usize::MAX, output)
+}
+
+pub(super) fn members(own: &Own, output: Output) -> Result<(), Failure> {
+    list(own, What::Members, usize::MAX, output)
 }
 
 pub(super) fn keys(own: &Own, output: Output) -> Result<(), Failure> {

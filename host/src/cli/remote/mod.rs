@@ -5,6 +5,7 @@ mod apply;
 mod client;
 mod get;
 mod keys;
+mod member;
 mod prompt;
 mod refusal;
 mod report;
@@ -16,16 +17,17 @@ mod tenant;
 use std::path::PathBuf;
 
 use clap::Args;
-use http::Method;
-use serde_json::Value;
+use http::{Method, header};
+use serde_json::{Map, Value};
 
 pub(super) use adaptors::{AdaptorCommand, run as adaptor};
 pub(super) use apply::{ApplyArgs, run as apply};
 pub(super) use client::Client;
 pub(super) use get::{DeleteArgs, GetArgs, delete, run as get};
 pub(super) use keys::{NewKey, create as create_key, list as list_keys, revoke as revoke_key};
+pub(super) use member::{MemberArgs, run as member};
 pub(super) use route::{RouteArgs, run as route};
-pub(super) use secret::{SecretArgs, run as secret};
+pub(super) use secret::{SecretCommand, run as secret};
 pub(super) use table::Output;
 pub(super) use tenant::{TenantArgs, run as tenant};
 
@@ -125,4 +127,22 @@ impl Own {
     fn list(&self, rest: &[&str], most: usize) -> Result<Vec<Value>, Failure> {
         self.client.list(&self.path(rest), most)
     }
+}
+
+/// Changes what a thing says, unless somebody else changes it at the same moment.
+fn amend(
+    client: &Client,
+    path: &[&str],
+    change: impl FnOnce(&mut Map<String, Value>),
+) -> Result<Value, Failure> {
+    let found = client.get(path)?;
+    let mut spec = found.get("spec").and_then(Value::as_object).cloned().unwrap_or_default();
+    change(&mut spec);
+    let ask = client.ask(Method::PUT, path).json(&Value::Object(spec));
+    let ask = match found.get("revision").and_then(Value::as_i64).unwrap_or_default() {
+        // What is there without anybody having made it.
+        0 => ask.header(header::IF_NONE_MATCH, "*"),
+        revision => ask.header(header::IF_MATCH, &format!("\"{revision}\"")),
+    };
+    ask.send()?.good()
 }

@@ -1,6 +1,6 @@
 //! `airlock secret set|delete`
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use http::Method;
 use serde_json::json;
 
@@ -10,14 +10,8 @@ use crate::{
     config::Env,
 };
 
-#[derive(Args)]
-pub(crate) struct SecretArgs {
-    #[command(subcommand)]
-    command: SecretCommand,
-}
-
 #[derive(Subcommand)]
-enum SecretCommand {
+pub(crate) enum SecretCommand {
     /// Set a secret. Its value comes from standard input, or is asked for; it can never be read again.
     Set {
         /// Its name, for `api_key_secret` of endpoints
@@ -40,8 +34,8 @@ enum SecretCommand {
     },
 }
 
-pub(crate) fn run(args: SecretArgs, env: &Env) -> Result<(), Failure> {
-    match args.command {
+pub(crate) fn run(command: SecretCommand, env: &Env) -> Result<(), Failure> {
+    match command {
         SecretCommand::Set { name, origin, header, remote } => {
             let own = remote.open(env)?;
             let value = prompt::secret("the secret's value")?;
