@@ -7,7 +7,7 @@ use airlock::{
 };
 use airlock_tests::{
     Airlock, Database, Finished, GatewayBuilder, TestGateway, Upstream, completion, json as answer,
-    on_both_databases, tenant_cluster, tenant_endpoint, within,
+    on_both_databases, tenant_cluster, tenant_endpoint, until, within,
 };
 use serde_json::json;
 
@@ -130,12 +130,17 @@ async fn a_secret_that_is_set_meanwhile_is_not_lost(database: Database) {
     let old = MasterKeys::parse(OLD).unwrap();
     let both = MasterKeys::parse(&format!("{NEW},{OLD}")).unwrap();
     for by in [&old, &both] {
-        for n in 0..10 {
-            put(&store, &old, "t", &format!("s{n}"), "before").await;
-        }
-        let (done, ()) = tokio::join!(rotate(&store, &both, "test"), put(&store, by, "t", "s9", "after"));
+        let secrets: Vec<_> = (100..200).map(|n| set(&old, "t", &format!("s{n}"), "before")).collect();
+        let (changes, audits): (Vec<_>, Vec<_>) = secrets.into_iter().unzip();
+        store.apply(&changes, &audits[0]).await.unwrap();
+        let meanwhile = async {
+            let action = async || store.audit_page(None, None, 1).await.unwrap().remove(0).action;
+            until(async || action().await == "rotate").await;
+            put(&store, by, "t", "s199", "after").await;
+        };
+        let (done, ()) = tokio::join!(rotate(&store, &both, "test"), meanwhile);
         let Rotation { rotated, new, lost } = done.unwrap();
-        assert_eq!((rotated + new, lost.len()), (10, 0));
-        assert_eq!(value(&store, NEW, "t", "s9").await.as_deref(), Some("after"));
+        assert_eq!((rotated + new, lost.len()), (100, 0));
+        assert_eq!(value(&store, NEW, "t", "s199").await.as_deref(), Some("after"));
     }
 }
