@@ -73,6 +73,7 @@ lint: build-adaptors build-guests
 # Unit and integration tests of the host, units of the SDK.
 test-rust: build build-guests
     @scripts/postgres
+    @scripts/registry
     @echo "==> tests"
     cargo test --locked --workspace --no-fail-fast
     cd adaptors && cargo test --locked

@@ -19,6 +19,7 @@ use crate::{
     fixtures::{Fixtures, Mistakes, bundled_adaptors},
     gate::Gate,
     gauge::Gauge,
+    intake::Intake,
     jobs::JobBoard,
     ledger::Ledger,
     store::{self, Store, StoreError},
@@ -75,6 +76,7 @@ pub struct Gateway {
     jobs: JobBoard,
     batches: Batches,
     gate: Gate,
+    intake: Intake,
     sandbox: Sandbox,
     connector: Connector,
     requests: Gauge,
@@ -141,6 +143,7 @@ impl Gateway {
         let keys = Keys::load(store).await?;
         let batches = Batches::open(store.clone(), settings.batch.max_active_per_user).await?;
         let gate = Gate::new(sandbox.clone(), connector.clone(), settings.budgets(), settings.adaptors_dir());
+        let intake = Intake::new(settings.data.clone());
         Ok(Arc::new(Self {
             settings,
             tenants,
@@ -152,6 +155,7 @@ impl Gateway {
             jobs: JobBoard::default(),
             batches,
             gate,
+            intake,
             sandbox,
             connector,
             requests: Gauge::default(),
@@ -228,6 +232,11 @@ impl Gateway {
     /// What uploads have to pass.
     pub fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// Where uploads come in.
+    pub fn intake(&self) -> &Intake {
+        &self.intake
     }
 
     /// Calls to backends that are open at this moment.

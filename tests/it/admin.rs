@@ -51,6 +51,7 @@ fn routes(tenant: &str) -> Vec<(&'static str, String, Value)> {
         ("DELETE", format!("{own}/adaptors/a"), Value::Null),
         ("GET", format!("{own}/adaptors/a/versions"), Value::Null),
         ("POST", format!("{own}/adaptors/a/versions"), json!("no wasm")),
+        ("POST", format!("{own}/adaptors/a/versions"), json!({ "reference": "registry.invalid/x:1" })),
         ("POST", format!("{own}/adaptors/a/rollout"), json!({ "version": "x" })),
         ("POST", format!("{own}/adaptors/a/rollback"), json!({})),
     ];
@@ -59,6 +60,7 @@ fn routes(tenant: &str) -> Vec<(&'static str, String, Value)> {
         ("endpoints", "c-api-m", tenant_endpoint("c", "m", "direct-api", json!({ "api_url": "https://x" }))),
         ("federated", "f", json!({ "name": "f", "target_model_name": "f", "targets": [] })),
         ("members", "someone", json!({ "role": "user" })),
+        ("signers", "someone", json!({ "public_key": "none" })),
     ] {
         routes.push(("GET", format!("{own}/{path}"), Value::Null));
         routes.push(("POST", format!("{own}/{path}"), spec.clone()));
@@ -103,7 +105,7 @@ async fn a_tenant_does_not_exist_for_another(database: Database) {
 async fn a_role_and_a_scope_are_needed_for_each_thing(database: Database) {
     let gateway = gateway(&database).await;
     gateway.tenant("t").await;
-    let admin_only = |path: &str| path.contains("/keys") || path.contains("/members");
+    let admin_only = |path: &str| ["/keys", "/members", "/signers"].iter().any(|part| path.contains(part));
     let operator_only = |method: &str, path: &str| path == "/tenants/t" && method != "GET";
     for (role, scopes) in [
         (Role::User, &Scope::ALL[..]),

@@ -6,8 +6,8 @@ use std::{
 };
 
 use airlock_tests::{
-    Airlock, Authority, Finished, Upstream, adaptor, chat_with, completion, json as answer, refused_address,
-    target_dir, tenant_cluster, tenant_endpoint, within,
+    Airlock, Authority, Finished, OciRegistry, Upstream, adaptor, chat_with, completion, json as answer,
+    oci::component, refused_address, target_dir, tenant_cluster, tenant_endpoint, within,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -242,6 +242,7 @@ async fn every_list_is_a_table_or_json() {
         ("federated", None),
         ("members", None),
         ("secrets", None),
+        ("signers", None),
         ("keys", Some("dev")),
         ("adaptors", Some("mine")),
         ("audit", Some("c-api-m")),
@@ -346,6 +347,45 @@ async fn a_key_goes_to_the_gateway_that_was_named_and_nowhere_else() {
     let get = ["get", "tenants", "--url", &moved.url()];
     Airlock::run_with(folder.path(), &get, &env).await.refused(&["302", "gateway's address"]);
     assert!(elsewhere.seen().is_empty());
+}
+
+/// What is pulled, and what a signer has signed.
+#[tokio::test]
+async fn a_component_comes_from_a_registry_and_with_a_signature() {
+    let Some(registry) = OciRegistry::start() else { return };
+    let gateway = gateway().await;
+    let file = mine(gateway.folder.path(), "direct-api");
+    let bytes = std::fs::read(gateway.folder.path().join(&file)).unwrap();
+    let [config, layer] = component(bytes);
+    let manifest = registry.push("team/pulled", "1", &config, &[layer]).await;
+    let reference = format!("oci://{}", registry.reference("team/pulled", "1"));
+    let pulled = gateway.developer(&["adaptor", "push", &reference]).await.good();
+    for part in ["adaptor pulled of t", &format!("pulled  {manifest}"), "✓ component"] {
+        assert!(pulled.stdout.contains(part), "{part}: {}", pulled.stdout);
+    }
+    gateway
+        .developer(&["adaptor", "push", &format!("{reference}9")])
+        .await
+        .refused(&["cannot be pulled", "has no"]);
+
+    let openssl = |arguments: &[&str]| {
+        let done =
+            std::process::Command::new("openssl").current_dir(&gateway.folder).args(arguments).status();
+        assert!(done.unwrap().success());
+    };
+    openssl(&["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", "key"]);
+    openssl(&["pkey", "-in", "key", "-pubout", "-out", "key.pub"]);
+    openssl(&["dgst", "-sha256", "-sign", "key", "-out", "binary", &file]);
+    openssl(&["base64", "-in", "binary", "-out", "signature"]);
+    gateway.developer(&["signer", "set", "ada", "key.pub"]).await.refused(&["role `admin`"]);
+    gateway.operator(&["signer", "set", "ada", "key.pub", "--tenant", "t"]).await.good();
+    gateway.developer(&["adaptor", "push", &file]).await.refused(&["✗ signature", "--signature"]);
+    gateway.developer(&["adaptor", "push", &file, "--signature", "binary"]).await.refused(&["base64"]);
+    let signed = gateway.developer(&["adaptor", "push", &file, "--signature", "signature"]).await.good();
+    assert!(signed.stdout.contains("signed by ada"), "{}", signed.stdout);
+    assert!(gateway.developer(&["get", "signers"]).await.good().stdout.contains("ada"));
+    gateway.operator(&["signer", "delete", "ada", "--tenant", "t"]).await.good();
+    gateway.developer(&["adaptor", "push", &file]).await.good();
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ fn warnings(report: &Value) -> Vec<&str> {
     checks.filter_map(|check| check["warnings"].as_array()).flatten().map(|w| w.as_str().unwrap()).collect()
 }
 
-const FIRST: [&str; 3] = ["component", "interfaces", "compilation"];
+const FIRST: [&str; 4] = ["signature", "component", "interfaces", "compilation"];
 const ENDPOINT: [&str; 6] = ["configuration", "answers", "streams", "errors", "cancellation", "hanging"];
 
 #[tokio::test]
@@ -183,10 +183,16 @@ async fn more_uploads_than_may_wait_are_refused_for_now_and_requests_go_on() {
     let gateway = gateway().await;
     let developer = gateway.person("t", Role::Developer).await;
     let bytes = std::fs::read(guest("sleep")).unwrap();
+    let mut people = vec![("t", developer.clone())];
+    for tenant in ["u", "v", "w"] {
+        gateway.tenant(tenant).await;
+        people.push((tenant, gateway.person(tenant, Role::Developer).await));
+    }
     let pushes: Vec<_> = (0..14)
         .map(|at| {
-            let path = format!("/tenants/t/adaptors/a{at}/versions");
-            let push = developer.request("POST", &path).body(bytes.clone()).send();
+            let (tenant, person) = &people[at % people.len()];
+            let path = format!("/tenants/{tenant}/adaptors/a{at}/versions");
+            let push = person.request("POST", &path).body(bytes.clone()).send();
             tokio::spawn(async move { push.await.unwrap() })
         })
         .collect();

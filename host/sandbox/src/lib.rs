@@ -32,7 +32,7 @@ pub use callbacks::{CallbackAddress, CallbackSettings, Callbacks, Message, Proof
 pub use compile::{CacheKey, CacheSettings, CompileLimits, CompilerSettings, ComponentCompiler};
 pub use egress::{
     AddressPolicy, AwsKeys, ConnectSettings, Connector, Credential, Egress, EgressError, EgressLimits, Grant,
-    OAuthClient, Origin, Resolve, Resolving, StandIn, UpstreamBody, UpstreamResponse,
+    OAuthClient, Origin, OutboundRequest, Resolve, Resolving, StandIn, UpstreamBody, UpstreamResponse,
 };
 pub use endpoint::{Answer, Cluster, ClusterModel, Endpoint, EndpointInfo, Job, Jobs, Operation, Task, User};
 pub use engine::{Sandbox, SandboxSettings};

@@ -75,13 +75,16 @@ pub(super) async fn authenticate(keys: &Keys, request: Request) -> Result<(Calle
     }
 }
 
+/// How long the body will be, where that is said.
+pub(super) fn announced(headers: &HeaderMap) -> u64 {
+    headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok()).unwrap_or(0)
+}
+
 /// The whole body, up to `limit` bytes.
 pub(super) async fn read_body(headers: &HeaderMap, mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
-    let announced =
-        headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
-    if announced > limit as u64 {
+    if announced(headers) > limit as u64 {
         discard(body).await;
-        return Err(too_large(limit));
+        return Err(too_large(limit as u64));
     }
     let mut whole = Chunks::default();
     loop {
@@ -96,7 +99,7 @@ pub(super) async fn read_body(headers: &HeaderMap, mut body: Body, limit: usize)
         if let Ok(data) = frame.into_data() {
             if whole.len() + data.len() > limit {
                 discard(body).await;
-                return Err(too_large(limit));
+                return Err(too_large(limit as u64));
             }
             whole.push(data);
         }
@@ -107,7 +110,7 @@ fn unreadable(why: &str) -> ApiError {
     ApiError::new(ErrorKind::UnreadableBody, format!("The request body cannot be read: {why}."))
 }
 
-fn too_large(limit: usize) -> ApiError {
+pub(super) fn too_large(limit: u64) -> ApiError {
     ApiError::new(
         ErrorKind::BodyTooLarge,
         format!("The request body is larger than {limit} bytes, which is the limit."),

@@ -57,6 +57,8 @@ enum Command {
     Delete(remote::DeleteArgs),
     /// Set and delete the secrets that a gateway adds to requests, and change the key that they are encrypted with.
     Secret(secret::SecretArgs),
+    /// Say whose signature uploads need.
+    Signer(remote::SignerArgs),
     /// Make, change and delete tenants.
     Tenant(remote::TenantArgs),
     /// Say who belongs to a tenant, and what they may do.
@@ -150,6 +152,7 @@ pub fn main() -> ExitCode {
         Command::Get(args) => remote::get(args, env),
         Command::Delete(args) => remote::delete(args, env),
         Command::Secret(args) => secret::run(args, env),
+        Command::Signer(args) => remote::signer(args, env),
         Command::Tenant(args) => remote::tenant(args, env),
         Command::Member(args) => remote::member(args, env),
         Command::Route(args) => remote::route(&args, env),

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod report;
+mod signature;
 
 use std::{
     path::PathBuf,
@@ -12,11 +13,14 @@ use std::{
 use airlock_sandbox::{Adaptor, Budgets, Connector, Import, Inspection, LoadError, Sandbox, Tenant, inspect};
 use bytes::Bytes;
 use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-pub use self::report::{Capability, Check, Cost, Report};
 use self::{conformance::Subject, report::Finding};
-use crate::catalog::remedy;
+pub use self::{
+    report::{Capability, Check, Cost, Report},
+    signature::{Evidence, Signed},
+};
+use crate::{catalog::remedy, tenants::Signer};
 
 /// Uploads that are examined at one moment, and those that wait for their turn.
 const AT_ONCE: usize = 2;
@@ -48,6 +52,16 @@ pub struct Upload {
     pub tenant: Arc<Tenant>,
     /// What the uploader configures it with for the run.
     pub config: Map<String, Value>,
+    /// Whom the tenant trusts to make components. Where there is nobody, anybody may.
+    pub signers: Vec<Signer>,
+    /// What shows who made it.
+    pub evidence: Evidence,
+}
+
+/// The turn of one upload: no more components than there are turns are in memory.
+pub struct Turn<'a> {
+    _queued: SemaphorePermit<'a>,
+    _place: SemaphorePermit<'a>,
 }
 
 /// There is no room for the examination at the moment.
@@ -62,21 +76,28 @@ impl Gate {
         Self { sandbox, connector, budgets, bundled, places, queue }
     }
 
-    /// Examines a component, as soon as it is its turn.
-    pub async fn examine(&self, upload: Upload) -> Result<Report, Busy> {
+    /// Waits until it is an upload's turn to be read into memory and examined.
+    pub async fn turn(&self) -> Result<Turn<'_>, Busy> {
         let full = || Busy(format!("{} uploads are being examined or wait for it.", AT_ONCE + WAITING));
-        let _queued = self.queue.try_acquire().map_err(|_| full())?;
-        let _place = self.places.acquire().await.map_err(|_| full())?;
+        let queued = self.queue.try_acquire().map_err(|_| full())?;
+        let place = self.places.acquire().await.map_err(|_| full())?;
+        Ok(Turn { _queued: queued, _place: place })
+    }
+
+    /// Examines a component in its turn.
+    pub async fn examine(&self, _turn: &Turn<'_>, upload: Upload) -> Result<Report, Busy> {
         let mut report = Report {
             passed: false,
             digest: String::new(),
             size: upload.bytes.len(),
+            signer: None,
             roles: Vec::new(),
             capabilities: Vec::new(),
             checks: Vec::new(),
             cost: None,
         };
-        if let Some(inspection) = read(&mut report, upload.bytes.clone()).await
+        if is_trusted(&mut report, &upload).await
+            && let Some(inspection) = read(&mut report, upload.bytes.clone()).await
             && let Some(adaptor) = self.compile(&mut report, &upload, &inspection).await
         {
             self.run(&mut report, &upload, adaptor).await?;
@@ -134,15 +155,36 @@ impl Gate {
     }
 }
 
+/// Whether somebody made it whom the tenant trusts, where it trusts only some.
+async fn is_trusted(report: &mut Report, upload: &Upload) -> bool {
+    let started = Instant::now();
+    let (bytes, signers) = (upload.bytes.clone(), upload.signers.clone());
+    let evidence = upload.evidence.clone();
+    let checking =
+        tokio::task::spawn_blocking(move || (digest(&bytes), signature::check(&bytes, &signers, &evidence)));
+    let finding = match checking.await {
+        Ok((digest, checked)) => {
+            report.digest = digest;
+            match checked {
+                Ok(signer) => {
+                    let finding = Finding::holds(format!("signed by {signer}"));
+                    report.signer = Some(signer);
+                    finding
+                }
+                Err(finding) => finding,
+            }
+        }
+        Err(error) => Finding::fails(error.to_string(), "try again"),
+    };
+    report.note("signature", started, finding);
+    report.failed().is_none()
+}
+
 /// What can be told from the bytes alone. Nobody else's request waits for that.
 async fn read(report: &mut Report, bytes: Bytes) -> Option<Inspection> {
     let started = Instant::now();
-    let reading = tokio::task::spawn_blocking(move || (digest(&bytes), inspect(&bytes)));
-    let (digest, inspected) = match reading.await {
-        Ok(read) => read,
-        Err(error) => (String::new(), Err(LoadError::Invalid(error.to_string()))),
-    };
-    report.digest = digest;
+    let reading = tokio::task::spawn_blocking(move || inspect(&bytes)).await;
+    let inspected = reading.unwrap_or_else(|error| Err(LoadError::Invalid(error.to_string())));
     let inspection = match inspected {
         Ok(inspection) => inspection,
         Err(error) => {

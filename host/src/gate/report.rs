@@ -13,6 +13,9 @@ pub struct Report {
     pub digest: String,
     /// Its size, in bytes.
     pub size: usize,
+    /// Who signed it, where the tenant wants that.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub signer: Option<String>,
     /// What it can be used as: `endpoint`, `cluster`, `batch`, `middleware`.
     pub roles: Vec<String>,
     /// What it imports, and what that lets it do.

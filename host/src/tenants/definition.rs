@@ -29,6 +29,8 @@ pub enum Kind {
     Member,
     /// A secret.
     Secret,
+    /// Somebody who makes adaptors: the key that their signatures are checked with.
+    Signer,
     /// An uploaded adaptor: which versions get tasks.
     Adaptor,
     /// One version of it.
@@ -48,6 +50,7 @@ impl Kind {
             Self::Tenant => TENANT,
             Self::Member => MEMBER,
             Self::Secret => "secret",
+            Self::Signer => "signer",
             Self::Adaptor => "adaptor",
             Self::Version => "version",
             Self::Cluster => "cluster",
@@ -61,6 +64,7 @@ impl Kind {
             Self::Tenant,
             Self::Member,
             Self::Secret,
+            Self::Signer,
             Self::Adaptor,
             Self::Version,
             Self::Cluster,

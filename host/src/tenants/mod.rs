@@ -6,6 +6,7 @@ mod maker;
 mod rollout;
 mod rotate;
 mod secrets;
+mod signers;
 mod usage;
 mod workshop;
 
@@ -20,6 +21,7 @@ pub use definition::{CATALOG_KINDS, Kind, Quota, TenantSettings};
 pub use rollout::{Rollout, RolloutError, Trial};
 pub use rotate::{RotateError, Rotation, rotate};
 pub use secrets::{MasterKeys, Owner as SecretOwner, Sealed, SecretError};
+pub use signers::{MAX_SIGNERS, Signer, SignerError, parse_signature};
 pub use usage::today;
 pub use workshop::{DEFAULT_TENANT, Nothing, Secrets, Workshop};
 

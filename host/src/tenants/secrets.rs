@@ -113,7 +113,7 @@ impl MasterKeys {
     }
 
     /// All secrets of a tenant, decrypted where that is possible.
-    pub(super) fn open_all(
+    pub fn open_all(
         &self,
         tenant: &str,
         sealed: impl Iterator<Item = (String, Sealed)>,

@@ -94,7 +94,7 @@ pub struct OutboundRequest {
 pub struct UpstreamResponse {
     /// HTTP status.
     pub status: StatusCode,
-    /// Headers without hop-by-hop headers, cookies and credentials.
+    /// Headers; what an adaptor sees is without hop-by-hop headers, cookies and credentials.
     pub headers: HeaderMap,
     /// The body.
     pub body: UpstreamBody,
@@ -116,8 +116,19 @@ impl Egress {
         self.0.limits.max_request_bytes
     }
 
-    /// Sends a request where `grant` allows it and waits for the head of the response.
+    /// Sends a request where `grant` allows it and waits for the head of the response, as an adaptor may see it.
     pub async fn send(
+        &self,
+        grant: &Arc<Grant>,
+        request: OutboundRequest,
+    ) -> Result<UpstreamResponse, EgressError> {
+        let response = self.fetch(grant, request).await?;
+        Ok(UpstreamResponse { headers: visible_headers(response.headers), ..response })
+    }
+
+    /// The same for a request of the host's own: its answer has the headers that no adaptor sees, such as
+    /// `www-authenticate`.
+    pub async fn fetch(
         &self,
         grant: &Arc<Grant>,
         request: OutboundRequest,
@@ -170,7 +181,7 @@ impl Egress {
         let (parts, incoming) = response.into_parts();
         Ok(UpstreamResponse {
             status: parts.status,
-            headers: visible_headers(parts.headers),
+            headers: parts.headers,
             body: UpstreamBody::new(incoming, lease, permit, &self.0.limits),
         })
     }

@@ -3,27 +3,22 @@
 use axum::{
     Json,
     extract::{Path, RawQuery, Request, State},
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
-    access::{Allowed, Wish, allow, no_tenant},
+    access::{Allowed, Wish, allow},
     entries::{self, find, write},
     thing,
 };
 use crate::{
-    api::{
-        error::{ApiError, ErrorKind},
-        extract::read_body,
-    },
-    gate::{self, Report, Upload},
+    api::error::{ApiError, ErrorKind},
     gateway::{Gateway, Worker},
     store::{Change, Document, Expect, now},
-    tenants::{Kind, Rollout, TenantSettings},
+    tenants::{Kind, Rollout},
 };
 
 type Names = Path<(String, String)>;
@@ -91,148 +86,21 @@ async fn versions_of(gateway: &Gateway, tenant: &str, adaptor: &str) -> Result<V
     Ok(all)
 }
 
-fn version_name(adaptor: &str, digest: &str) -> String {
+pub(super) fn version_name(adaptor: &str, digest: &str) -> String {
     format!("{adaptor}/{digest}")
 }
 
-/// What becomes of a version once it is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Release {
-    /// All tasks go to it.
-    Live,
-    /// So many of a hundred do.
-    Canary(u8),
-    /// None, for now.
-    Hold,
-}
-
-/// What an upload asks for: `?release=live|hold|canary:PERCENT`, where nothing is said `live`; and `?config=JSON`, what
-/// the component is configured with while it is examined.
-fn wishes(query: Option<&str>) -> Result<(Release, Map<String, Value>), ApiError> {
-    let (mut release, mut config) = (Release::Live, Map::new());
-    for (key, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        if key == "config" {
-            config = serde_json::from_str(&value).map_err(|error| {
-                let message = format!("`config` is one JSON object, URL-encoded: {error}.");
-                ApiError::new(ErrorKind::InvalidValue, message).param("config")
-            })?;
-            continue;
-        }
-        release = match (&*key, &*value, value.strip_prefix("canary:").and_then(|n| n.parse().ok())) {
-            ("release", "live", _) => Release::Live,
-            ("release", "hold", _) => Release::Hold,
-            ("release", _, Some(percent)) => Release::Canary(percent),
-            _ => {
-                let message = "An upload takes `release=live`, `release=hold` or `release=canary:PERCENT`, and `config=JSON`.";
-                return Err(ApiError::new(ErrorKind::InvalidValue, message).param(key.into_owned()));
-            }
-        };
-    }
-    Ok((release, config))
-}
-
-/// `POST …/versions`: a component, as it is. It passes the gate, is stored, and gets tasks. The same bytes twice are one
-/// version.
-pub(super) async fn upload(
-    State(worker): State<Worker>,
-    Path((tenant, name)): Names,
-    RawQuery(query): RawQuery,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let gateway = worker.gateway();
-    let (parts, body) = request.into_parts();
-    let allowed = allow(gateway, &parts.headers, &tenant, Wish::Define)?;
-    // Before anything is refused: a client that still sends would not read why.
-    let limit = gateway.settings().compile.max_adaptor_mib << 20;
-    let bytes = read_body(&parts.headers, body, limit).await?;
-    thing::check_name("an adaptor", &name)?;
-    if gateway.is_bundled(&name) {
-        let message = format!("`{name}` is the name of a bundled adaptor; choose another.");
-        return Err(ApiError::new(ErrorKind::InvalidValue, message).param("name"));
-    }
-    let (release, config) = wishes(query.as_deref())?;
-    check_quota(gateway, &tenant, &name, &bytes).await?;
-    let report = examine(gateway, &tenant, &name, bytes.clone(), config).await?;
-    gateway.store().put_blob(&report.digest, &bytes).await?;
-    let rollout = keep(gateway, &allowed, &name, &report, release).await?;
-    let answer = json!({
-        "object": "version", "name": version_name(&name, &report.digest), "tenant": tenant, "report": report,
-        "rollout": rollout,
-    });
-    Ok((StatusCode::CREATED, Json(answer)).into_response())
-}
-
-/// Lets pass what passes the gate.
-async fn examine(
+/// An adaptor's rollout and its revision.
+pub(super) async fn current(
     gateway: &Gateway,
     tenant: &str,
     name: &str,
-    bytes: Bytes,
-    config: Map<String, Value>,
-) -> Result<Report, ApiError> {
-    let tenant = gateway.tenants().tenant(tenant).ok_or_else(|| no_tenant(tenant))?;
-    let upload = Upload { name: name.to_owned(), bytes, tenant, config };
-    let busy = |busy: gate::Busy| ApiError::new(ErrorKind::Overloaded, busy.to_string());
-    let report = gateway.gate().examine(upload).await.map_err(busy)?;
-    let Some(failed) = report.failed() else { return Ok(report) };
-    let mut message = failed.message.clone();
-    if let Some(remedy) = &failed.remedy {
-        message = format!("{message}. {}", capitalized(remedy));
-    }
-    let error = ApiError::new(ErrorKind::AdaptorRefused, message);
-    Err(error.details(json!({ "report": report })))
-}
-
-fn capitalized(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
-}
-
-/// Stores a version and, in the same write, that it gets tasks.
-async fn keep(
-    gateway: &Gateway,
-    allowed: &Allowed,
-    name: &str,
-    report: &Report,
-    release: Release,
-) -> Result<Value, ApiError> {
-    let spec = json!({ "adaptor": name, "digest": report.digest, "size": report.size, "report": report });
-    let mut changes = vec![Change::Put {
-        tenant: allowed.tenant.clone(),
-        kind: Kind::Version.as_str().into(),
-        name: version_name(name, &report.digest),
-        body: spec.to_string(),
-        expect: Expect::Any,
-    }];
-    let known = current(gateway, &allowed.tenant, name).await?;
-    let next = match (&known, release) {
-        (None, _) => Some(Rollout::first(&report.digest, now())),
-        (Some((known, _)), Release::Live) => Some(known.go_live(&report.digest, now())),
-        (Some((known, _)), Release::Canary(percent)) => {
-            Some(known.try_out(&report.digest, percent, now())?)
-        }
-        (Some(_), Release::Hold) => None,
-    };
-    if let Some(next) = &next {
-        changes.push(put(
-            allowed,
-            name,
-            next,
-            known.as_ref().map_or(Expect::Absent, |(_, r)| Expect::Revision(*r)),
-        ));
-    }
-    let detail = json!({ "digest": report.digest, "rollout": next });
-    write(gateway, allowed, changes, "upload", Kind::Adaptor, name, detail).await?;
-    Ok(json!(next.or(known.map(|(known, _)| known))))
-}
-
-/// An adaptor's rollout and its revision.
-async fn current(gateway: &Gateway, tenant: &str, name: &str) -> Result<Option<(Rollout, i64)>, ApiError> {
+) -> Result<Option<(Rollout, i64)>, ApiError> {
     let found = gateway.store().document(tenant, Kind::Adaptor.as_str(), name).await?;
     Ok(found.and_then(|found| Some((serde_json::from_str(&found.body).ok()?, found.revision))))
 }
 
-fn put(allowed: &Allowed, name: &str, rollout: &Rollout, expect: Expect) -> Change {
+pub(super) fn put(allowed: &Allowed, name: &str, rollout: &Rollout, expect: Expect) -> Change {
     Change::Put {
         tenant: allowed.tenant.clone(),
         kind: Kind::Adaptor.as_str().into(),
@@ -240,32 +108,6 @@ fn put(allowed: &Allowed, name: &str, rollout: &Rollout, expect: Expect) -> Chan
         body: json!(rollout).to_string(),
         expect,
     }
-}
-
-async fn check_quota(gateway: &Gateway, tenant: &str, name: &str, bytes: &[u8]) -> Result<(), ApiError> {
-    let store = gateway.store();
-    let settings = store.document(tenant, Kind::Tenant.as_str(), tenant).await?;
-    let settings: TenantSettings =
-        settings.and_then(|found| serde_json::from_str(&found.body).ok()).unwrap_or_default();
-    let adaptors = store.documents(Some(tenant), Some(Kind::Adaptor.as_str())).await?;
-    let refuse = |what: String| Err(ApiError::new(ErrorKind::TenantQuota, what));
-    if adaptors.len() >= settings.quota.adaptors && adaptors.iter().all(|adaptor| adaptor.name != name) {
-        return refuse(format!("The tenant has {} adaptors, which is its limit.", adaptors.len()));
-    }
-    let versions = store.documents(Some(tenant), Some(Kind::Version.as_str())).await?;
-    let own = version_name(name, &gate::digest(bytes));
-    let size = |version: &Document| {
-        let spec: Value = serde_json::from_str(&version.body).unwrap_or_default();
-        spec.get("size").and_then(Value::as_u64).unwrap_or_default()
-    };
-    let stored: u64 = versions.iter().filter(|version| version.name != own).map(size).sum();
-    let most = settings.quota.adaptor_bytes;
-    if stored.saturating_add(bytes.len() as u64) > most {
-        return refuse(format!(
-            "All versions together may have {most} bytes, and {stored} are stored already."
-        ));
-    }
-    Ok(())
 }
 
 /// `POST …/rollout`: `{"version": DIGEST, "percent": 1 to 100}`.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{
     access::{Allowed, Wish, allow},
     page::Page,
-    thing,
+    signers, thing,
 };
 use crate::{
     api::error::{ApiError, ErrorKind},
@@ -35,11 +35,12 @@ pub(super) struct Collection {
     wish: Wish,
 }
 
-pub(super) const COLLECTIONS: [Collection; 4] = [
+pub(super) const COLLECTIONS: [Collection; 5] = [
     Collection { path: "clusters", kind: Kind::Cluster, wish: Wish::Define },
     Collection { path: "endpoints", kind: Kind::Endpoint, wish: Wish::Define },
     Collection { path: "federated", kind: Kind::Federated, wish: Wish::Define },
     Collection { path: "members", kind: Kind::Member, wish: Wish::Manage },
+    Collection { path: "signers", kind: Kind::Signer, wish: Wish::Manage },
 ];
 
 /// What is stored of a member.
@@ -164,6 +165,9 @@ pub(super) async fn put(
     }
     if kind == Kind::Member {
         check_member(spec, allowed)?;
+    }
+    if kind == Kind::Signer {
+        signers::check(gateway, &allowed.tenant, name, spec).await?;
     }
     let change = Change::Put {
         tenant: allowed.tenant.clone(),

@@ -7,8 +7,11 @@ mod entries;
 mod keys;
 mod page;
 mod secrets;
+mod signers;
+mod source;
 mod tenants;
 mod thing;
+mod upload;
 mod usage;
 
 use axum::{
@@ -37,7 +40,7 @@ pub(super) fn routes() -> Router<Worker> {
         )
         .route(&format!("{own}/adaptors"), get(adaptors::list))
         .route(&adaptor, get(adaptors::read).delete(adaptors::delete))
-        .route(&format!("{adaptor}/versions"), get(adaptors::versions).post(adaptors::upload))
+        .route(&format!("{adaptor}/versions"), get(adaptors::versions).post(upload::upload))
         .route(&format!("{adaptor}/rollout"), post(adaptors::roll_out))
         .route(&format!("{adaptor}/rollback"), post(adaptors::roll_back));
     for collection in entries::COLLECTIONS {

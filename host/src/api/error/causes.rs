@@ -8,9 +8,12 @@ use serde_json::json;
 
 use super::{ApiError, ErrorKind, MAX_RETRY_AFTER, table::INVALID};
 use crate::{
+    api::extract::too_large,
     auth::AuthError,
     batch::BatchError,
+    intake::{Full, ReceiveError},
     jobs::JobsError,
+    registry::PullError,
     relay::{RelayError, UpstreamFailure},
     routing::RouteError,
     store::StoreError,
@@ -147,6 +150,37 @@ impl From<SecretError> for ApiError {
 impl From<RolloutError> for ApiError {
     fn from(error: RolloutError) -> Self {
         Self::new(ErrorKind::RolloutRefused, error.to_string())
+    }
+}
+
+impl From<Full> for ApiError {
+    fn from(full: Full) -> Self {
+        Self::new(ErrorKind::Overloaded, full.to_string())
+    }
+}
+
+impl From<ReceiveError> for ApiError {
+    fn from(error: ReceiveError) -> Self {
+        match error {
+            ReceiveError::TooLarge(limit) => too_large(limit),
+            ReceiveError::Disk(_) => Self::hidden(ErrorKind::StoreUnavailable, error.to_string()),
+            error => {
+                Self::new(ErrorKind::UnreadableBody, format!("The request body cannot be read: {error}."))
+            }
+        }
+    }
+}
+
+impl From<PullError> for ApiError {
+    fn from(error: PullError) -> Self {
+        match error {
+            PullError::Reference(why) => Self::new(ErrorKind::InvalidValue, why).param("reference"),
+            PullError::Busy(why) => Self::new(ErrorKind::Overloaded, why),
+            PullError::Component(_, error @ ReceiveError::Disk(_)) => error.into(),
+            error => {
+                Self::new(ErrorKind::PullFailed, format!("It cannot be pulled: {error}.")).param("reference")
+            }
+        }
     }
 }
 

@@ -42,6 +42,8 @@ pub enum ErrorKind {
     InvalidDefinition,
     /// A component that did not pass the gate.
     AdaptorRefused,
+    /// A component that could not be pulled.
+    PullFailed,
     /// The tenant has all that it may have.
     TenantQuota,
     /// The tenant has used what it may use in a day.
@@ -89,7 +91,7 @@ const SERVER: &str = "server_error";
 
 impl ErrorKind {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 52] = [
         Self::MissingKey,
         Self::InvalidKey,
         Self::InsufficientScope,
@@ -118,6 +120,7 @@ impl ErrorKind {
         Self::Conflict,
         Self::InvalidDefinition,
         Self::AdaptorRefused,
+        Self::PullFailed,
         Self::TenantQuota,
         Self::DayUsedUp,
         Self::RolloutRefused,
@@ -157,7 +160,7 @@ impl ErrorKind {
             Self::InvalidJson => row(S::BAD_REQUEST, INVALID, "invalid_json", "The body is not one JSON object; the message says where it breaks."),
             Self::InvalidValue => row(S::BAD_REQUEST, INVALID, "invalid_value", "A known field has a wrong type or is out of range; `param` names it."),
             Self::MissingParameter => row(S::BAD_REQUEST, INVALID, "missing_required_parameter", "A field that the operation needs is absent; `param` names it."),
-            Self::UnreadableBody => row(S::BAD_REQUEST, INVALID, "unreadable_body", "The connection broke, or fell silent for 30 seconds, while the body was sent."),
+            Self::UnreadableBody => row(S::BAD_REQUEST, INVALID, "unreadable_body", "The connection broke, or fell silent for 30 seconds, while the body was sent; or an upload took more than five minutes."),
             Self::BodyTooLarge => row(S::PAYLOAD_TOO_LARGE, INVALID, "request_too_large", "The body is over the limit (`max_body_bytes`)."),
             Self::NotFound => row(S::NOT_FOUND, INVALID, "not_found", "There is no such route."),
             Self::MethodNotAllowed => row(S::METHOD_NOT_ALLOWED, INVALID, "method_not_allowed", "The route exists, for another method."),
@@ -179,8 +182,9 @@ impl ErrorKind {
             Self::Conflict => row(S::CONFLICT, INVALID, "conflict", "It exists already, or somebody has changed it since it was read (`if-match`). Read it again."),
             Self::InvalidDefinition => row(S::UNPROCESSABLE_ENTITY, INVALID, "invalid_definition", "What would come of the change cannot be used; `details` lists every mistake with its remedy. Nothing was changed."),
             Self::AdaptorRefused => row(S::UNPROCESSABLE_ENTITY, INVALID, "adaptor_refused", "The component did not pass the gate; `details.report` says at which check and how to mend it."),
-            Self::TenantQuota => row(S::FORBIDDEN, INVALID, "tenant_quota", "The tenant has as many adaptors, or as many bytes of them, as its quota allows."),
             Self::DayUsedUp => row(S::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota", "The tenant that has the endpoint has used what it may use in a day: CPU time of adaptors, or bytes sent to backends. The day ends at 00:00 UTC."),
+            Self::PullFailed => row(S::UNPROCESSABLE_ENTITY, INVALID, "pull_failed", "The component cannot be pulled: the registry cannot be reached, does not give it, or has something else under the reference; the message says which, and what to do."),
+            Self::TenantQuota => row(S::FORBIDDEN, INVALID, "tenant_quota", "The tenant has as many adaptors, or as many bytes of them, as its quota allows, or as many signers as there may be."),
             Self::RolloutRefused => row(S::CONFLICT, INVALID, "rollout_refused", "The rollout cannot be changed so: there is no version to go back to, or a trial has no sensible share."),
             Self::SecretsUnavailable => row(S::NOT_IMPLEMENTED, SERVER, "secrets_unavailable", "The gateway keeps no secrets: its operator has set no master key (`AIRLOCK_MASTER_KEY`, `master_key_file`)."),
             Self::UpstreamError => row(S::BAD_GATEWAY, "upstream_error", "upstream_error", "The backend answered with an error: its status, message, `type`, `param` and `code`, where it gave them."),
@@ -199,7 +203,7 @@ impl ErrorKind {
             Self::AdaptorCpuLimit => row(S::GATEWAY_TIMEOUT, SERVER, "adaptor_cpu_limit", "The adaptor used up its CPU time (`sandbox.cpu_ms`)."),
             Self::AdaptorTimeout => row(S::GATEWAY_TIMEOUT, SERVER, "adaptor_timeout", "The adaptor did not reply in time (`sandbox.wall_seconds`)."),
             Self::AnswerTimeout => row(S::GATEWAY_TIMEOUT, SERVER, "answer_timeout", "The answer was not complete in time (`max_answer_seconds`)."),
-            Self::Overloaded => row(S::SERVICE_UNAVAILABLE, SERVER, "overloaded", "Every sandbox (`sandbox.slots`) or every outbound call (`egress.max_open_calls`) is in use. Try again after `Retry-After`."),
+            Self::Overloaded => row(S::SERVICE_UNAVAILABLE, SERVER, "overloaded", "Every sandbox (`sandbox.slots`) or every outbound call (`egress.max_open_calls`) is in use, or as many uploads are under way as may be. Try again after `Retry-After`."),
             Self::StoreUnavailable => row(S::SERVICE_UNAVAILABLE, SERVER, "store_unavailable", "The store cannot be read or written. Keys that are known go on; of others it cannot be told whether they are valid. Try again after `Retry-After`."),
             Self::Internal => row(S::INTERNAL_SERVER_ERROR, SERVER, "internal_error", "A fault of the gateway itself. Please report it with the request id."),
         }

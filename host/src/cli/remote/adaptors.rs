@@ -1,15 +1,15 @@
 //! `airlock adaptor push|list|show|rollout|rollback|delete`
 
-use std::{
-    io::{Cursor, IsTerminal as _, Read, Write as _},
-    path::{Path, PathBuf},
-};
-
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{RemoteArgs, get, report, table, table::OutputArgs};
+use super::{
+    RemoteArgs, get,
+    push::{PushArgs, push},
+    table,
+    table::OutputArgs,
+};
 use crate::{
     cli::{Failure, say},
     config::Env,
@@ -17,7 +17,8 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(crate) enum AdaptorCommand {
-    /// Upload a component to a running gateway. It is examined, stored, and gets tasks at once, without a restart.
+    /// Upload a component to a running gateway, or let it pull one. It is examined, stored, and gets tasks at once,
+    /// without a restart.
     Push(PushArgs),
     /// List a tenant's adaptors.
     List(ListArgs),
@@ -29,25 +30,6 @@ pub(crate) enum AdaptorCommand {
     Rollback(NamedArgs),
     /// Delete an adaptor with all its versions. Refused where an endpoint names it.
     Delete(NamedArgs),
-}
-
-#[derive(Args)]
-pub(crate) struct PushArgs {
-    /// The .wasm file
-    file: PathBuf,
-    /// The adaptor's name [default: the file's name without its ending]
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
-    /// Only so many of a hundred tasks go to this version, 1 to 99
-    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=99), conflicts_with = "hold")]
-    canary: Option<u8>,
-    /// No task goes to this version for now
-    #[arg(long)]
-    hold: bool,
-    #[command(flatten)]
-    remote: RemoteArgs,
-    #[command(flatten)]
-    form: OutputArgs,
 }
 
 #[derive(Args)]
@@ -109,59 +91,6 @@ pub(crate) fn run(command: AdaptorCommand, env: &Env) -> Result<(), Failure> {
     }
 }
 
-fn push(args: PushArgs, env: &Env) -> Result<(), Failure> {
-    let PushArgs { file, name, canary, hold, remote, form } = args;
-    let bytes = std::fs::read(&file).map_err(|e| Failure::new(format_args!("{}: {e}", file.display())))?;
-    let name = name
-        .or_else(|| stem(&file))
-        .ok_or_else(|| Failure::new(format_args!("{}: name the adaptor with --name", file.display())))?;
-    let own = remote.open(env)?;
-    let release = match (canary, hold) {
-        (Some(percent), _) => format!("canary:{percent}"),
-        (None, true) => "hold".to_owned(),
-        (None, false) => "live".to_owned(),
-    };
-    let length = bytes.len();
-    let ask = own.ask(Method::POST, &["adaptors", &name, "versions"]).query("release", &release);
-    let answer = ask.body(Uploading::of(bytes), length).send();
-    if std::io::stderr().is_terminal() {
-        say("");
-    }
-    let done = answer?.good()?;
-    let mut lines = vec![format!("adaptor {name} of {}", own.tenant)];
-    lines.extend(report::lines(done.get("report").unwrap_or(&Value::Null)));
-    lines.push(rollout(done.get("rollout")));
-    form.output.lines(&done, &lines)
-}
-
-fn stem(file: &Path) -> Option<String> {
-    Some(file.file_stem()?.to_str()?.to_owned())
-}
-
-/// A component on its way, which tells a terminal how far it is.
-struct Uploading {
-    bytes: Cursor<Vec<u8>>,
-    is_watched: bool,
-}
-
-impl Uploading {
-    fn of(bytes: Vec<u8>) -> Self {
-        Self { bytes: Cursor::new(bytes), is_watched: std::io::stderr().is_terminal() }
-    }
-}
-
-impl Read for Uploading {
-    fn read(&mut self, space: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.bytes.read(space)?;
-        if self.is_watched {
-            let (sent, all) = (self.bytes.position() >> 10, self.bytes.get_ref().len() as u64 >> 10);
-            let waits = if sent == all { ", the gate examines it …" } else { "" };
-            let _ = write!(std::io::stderr(), "\ruploading: {sent} of {all} KiB{waits}");
-        }
-        Ok(count)
-    }
-}
-
 fn show(args: &NamedArgs, env: &Env) -> Result<(), Failure> {
     let own = args.remote.open(env)?;
     let mut adaptor = own.get(&["adaptors", &args.name])?;
@@ -201,7 +130,7 @@ fn state(spec: &Value, digest: Option<&Value>) -> &'static str {
 }
 
 /// Which versions get tasks, in a line.
-fn rollout(spec: Option<&Value>) -> String {
+pub(super) fn rollout(spec: Option<&Value>) -> String {
     let digest = |at: &str| spec.and_then(|spec| spec.pointer(at)).and_then(Value::as_str).map(table::short);
     let mut line = format!("live: {}", digest("/live").unwrap_or_else(|| "no version".to_owned()));
     if let Some(trial) = digest("/canary/version") {

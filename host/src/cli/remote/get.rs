@@ -27,6 +27,8 @@ pub(crate) enum What {
     Members,
     #[value(alias = "secret")]
     Secrets,
+    #[value(alias = "signer")]
+    Signers,
     #[value(alias = "key")]
     Keys,
     #[value(alias = "adaptor")]
@@ -70,6 +72,7 @@ impl What {
             Self::Federated => "federated",
             Self::Members => "members",
             Self::Secrets => "secrets",
+            Self::Signers => "signers",
             Self::Keys => "keys",
             Self::Adaptors => "adaptors",
             Self::Tenants => "tenants",
@@ -101,6 +104,7 @@ impl What {
                 ("HEADER", "/spec/header"),
                 ("CHANGED", "/updated_at"),
             ],
+            Self::Signers => &[("NAME", "/name"), ("CHANGED", "/updated_at")],
             Self::Keys => &[
                 ("NAME", "/name"),
                 ("ID", "/id"),

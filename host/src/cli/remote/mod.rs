@@ -7,10 +7,12 @@ mod get;
 mod keys;
 mod member;
 mod prompt;
+mod push;
 mod refusal;
 mod report;
 mod route;
 mod secret;
+mod signer;
 mod table;
 mod tenant;
 
@@ -28,6 +30,7 @@ pub(super) use keys::{NewKey, create as create_key, list as list_keys, revoke as
 pub(super) use member::{MemberArgs, run as member};
 pub(super) use route::{RouteArgs, run as route};
 pub(super) use secret::{SecretCommand, run as secret};
+pub(super) use signer::{SignerArgs, run as signer};
 pub(super) use table::Output;
 pub(super) use tenant::{TenantArgs, run as tenant};
 
