@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api,
+    api::Surface,
     gateway::{Gateway, Worker},
     gauge::{Counted, Gauge},
 };
@@ -28,8 +28,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Serves until `stop`, then lets open requests finish for as long as the settings say. Returns when the
 /// last worker has ended.
 pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+    let surface = Arc::new(Surface::new(gateway.settings().metrics));
     let workers = (0..gateway.settings().worker_count())
-        .map(|i| WorkerThread::start(i, Arc::clone(&gateway), stop.clone()))
+        .map(|i| WorkerThread::start(i, Arc::clone(&gateway), Arc::clone(&surface), stop.clone()))
         .collect::<io::Result<Vec<_>>>()?;
     loop {
         let accepted = tokio::select! {
@@ -73,12 +74,17 @@ struct WorkerThread {
 }
 
 impl WorkerThread {
-    fn start(index: usize, gateway: Arc<Gateway>, stop: CancellationToken) -> io::Result<Self> {
+    fn start(
+        index: usize,
+        gateway: Arc<Gateway>,
+        surface: Arc<Surface>,
+        stop: CancellationToken,
+    ) -> io::Result<Self> {
         let (connections, incoming) = mpsc::unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread =
             std::thread::Builder::new().name(format!("airlock-worker-{index}")).spawn(move || {
-                runtime.block_on(work(gateway, incoming, stop));
+                runtime.block_on(work(gateway, &surface, incoming, stop));
                 runtime.shutdown_background();
             })?;
         Ok(Self { connections, open: Gauge::default(), thread })
@@ -94,12 +100,13 @@ impl WorkerThread {
 
 async fn work(
     gateway: Arc<Gateway>,
+    surface: &Surface,
     mut incoming: mpsc::UnboundedReceiver<Connection>,
     stop: CancellationToken,
 ) {
     let drain = Duration::from_secs(gateway.settings().drain_seconds);
     let stall = Duration::from_secs(gateway.settings().client_stall_seconds);
-    let router = api::router(Worker::new(gateway));
+    let router = surface.router(Worker::new(gateway));
     let open = GracefulShutdown::new();
     loop {
         tokio::select! {

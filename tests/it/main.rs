@@ -57,6 +57,7 @@ mod metrics;
 mod middlewares;
 mod oauth;
 mod openai_models;
+mod openapi;
 mod outages;
 mod panics;
 mod process;

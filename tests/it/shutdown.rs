@@ -122,7 +122,7 @@ async fn a_stream_that_never_ends_is_cut_at_the_limit() {
 #[tokio::test]
 async fn readiness_ends_with_the_signal() {
     let mut gateway = TestGateway::with(guest("echo"), json!({})).await;
-    let router = airlock::api::router(Worker::new(Arc::clone(&gateway.gateway)));
+    let router = airlock::api::Surface::new(true).router(Worker::new(Arc::clone(&gateway.gateway)));
     let ready = async || {
         let request = http::Request::get("/ready").body(axum::body::Body::empty()).unwrap();
         router.clone().oneshot(request).await.unwrap().status().as_u16()

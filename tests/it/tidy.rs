@@ -79,6 +79,7 @@ const RULES: &[fn(&File) -> Vec<Finding>] = &[
     names::only_the_sandbox_names_the_engine,
     names::only_config_reads_the_environment,
     names::no_global_state,
+    names::routes_are_described,
     names::nothing_is_left_to_do,
     names::no_places_of_ours,
     names::no_registries_of_ours,

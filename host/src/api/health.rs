@@ -2,25 +2,58 @@
 
 use axum::{Json, extract::State, response::IntoResponse, response::Response};
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::openapi::{About, Api, named};
 use crate::{gateway::Worker, tenants::DEFAULT_TENANT};
 
-pub(super) async fn health() -> Json<Value> {
-    Json(json!({ "status": "ok" }))
+/// What there is.
+#[derive(Serialize, ToSchema)]
+struct Health {
+    /// `ok`, `ready` or `draining`
+    status: &'static str,
+    /// Of the tenant `default`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clusters: Option<usize>,
+    /// The same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoints: Option<usize>,
+}
+
+impl Health {
+    const fn of(status: &'static str) -> Self {
+        Self { status, clusters: None, endpoints: None }
+    }
+}
+
+pub(super) fn routes(api: Api) -> Api {
+    let ready = About::open("Whether it takes requests")
+        .answers(StatusCode::OK, "It does.", named::<Health>)
+        .answers(StatusCode::SERVICE_UNAVAILABLE, "It is about to stop.", named::<Health>);
+    api.get("/health", health, about()).get("/ready", is_ready, ready)
+}
+
+/// What is said of `/health`.
+pub(super) fn about() -> About {
+    About::open("Whether the process lives").answers(StatusCode::OK, "It does.", named::<Health>)
+}
+
+pub(super) async fn health() -> impl IntoResponse {
+    Json(Health::of("ok"))
 }
 
 /// 503 while it drains, so that a load balancer stops sending.
-pub(super) async fn ready(State(worker): State<Worker>) -> Response {
+async fn is_ready(State(worker): State<Worker>) -> Response {
     let gateway = worker.gateway();
     if gateway.is_draining() {
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "draining" }))).into_response();
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(Health::of("draining"))).into_response();
     }
     let catalog = gateway.catalog(DEFAULT_TENANT);
-    let body = json!({
-        "status": "ready",
-        "clusters": catalog.clusters().len(),
-        "endpoints": catalog.endpoints().count(),
-    });
-    Json(body).into_response()
+    Json(Health {
+        clusters: Some(catalog.clusters().len()),
+        endpoints: Some(catalog.endpoints().count()),
+        ..Health::of("ready")
+    })
+    .into_response()
 }

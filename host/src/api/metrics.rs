@@ -3,13 +3,21 @@
 use std::fmt::Write as _;
 
 use axum::{extract::State, response::IntoResponse};
-use http::header;
+use http::{StatusCode, header};
+use serde_json::json;
 
+use super::openapi::{About, Api, Components};
 use crate::gateway::Worker;
 
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4";
 
-pub(super) async fn metrics(State(worker): State<Worker>) -> impl IntoResponse {
+pub(super) fn routes(api: Api) -> Api {
+    let text = |_: &mut Components| json!({ "type": "string" });
+    let about = About::open("Gauges, for Prometheus");
+    api.get("/metrics", metrics, about.answers_as(StatusCode::OK, "All of them.", &[("text/plain", text)]))
+}
+
+async fn metrics(State(worker): State<Worker>) -> impl IntoResponse {
     let gateway = worker.gateway();
     let gauges = [
         ("airlock_instances", "Adaptor instances that are alive.", gateway.sandbox().live_instances()),

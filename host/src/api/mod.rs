@@ -8,9 +8,11 @@ mod first;
 mod health;
 mod metrics;
 mod openai;
+mod openapi;
 mod router;
 
 /// For the fuzzer, which has no HTTP in front of it.
 #[doc(hidden)]
 pub use openai::ParsedRequest;
-pub use router::router;
+pub use openapi::Document;
+pub use router::Surface;

@@ -2,13 +2,11 @@
 
 use std::any::Any;
 
-use airlock_sandbox::Operation;
 use axum::{
     Router,
     body::Body,
     middleware,
     response::{IntoResponse as _, Response},
-    routing::get,
 };
 use http::{Method, Uri};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -17,42 +15,50 @@ use super::{
     admin, edge,
     error::{ApiError, ErrorKind},
     extract, first, health, metrics, openai,
+    openapi::{Api, Document},
 };
 use crate::gateway::Worker;
 
-/// The whole surface, for one worker.
-pub fn router(worker: Worker) -> Router {
-    let mut router = Router::new().route("/health", get(health::health)).route("/ready", get(health::ready));
-    if worker.gateway().settings().metrics {
-        router = router.route("/metrics", get(metrics::metrics));
-    }
-    // FIRST's clients come to `/resource_server`, OpenAI's to `/v1`.
-    for root in ["", "/resource_server"] {
-        for scope in ["", "/{cluster}/{framework}"] {
-            router = router.merge(openai_routes(&format!("{root}{scope}/v1")));
-        }
-    }
-    router
-        .merge(first::routes("/resource_server"))
-        .merge(admin::routes())
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
-        .with_state(worker)
-        // A panic in one request ends that request. There should be none.
-        .layer(CatchPanicLayer::custom(panicked))
-        // Outermost, so that every answer has a request id.
-        .layer(middleware::from_fn(edge::edge))
+/// The whole surface: its routes, and the description of them.
+pub struct Surface {
+    routes: Router<Worker>,
+    document: Document,
 }
 
-fn openai_routes(base: &str) -> Router<Worker> {
-    let mut router = Router::new()
-        .route(&format!("{base}/models"), get(openai::models::list))
-        .route(&format!("{base}/models/{{*id}}"), get(openai::models::retrieve));
-    for operation in Operation::ALL {
-        let path = format!("{base}/{}", operation.path());
-        router = router.route(&path, openai::tasks::route(operation));
+impl Surface {
+    /// Made once, for all workers.
+    pub fn new(has_metrics: bool) -> Self {
+        let mut api = health::routes(Api::default());
+        if has_metrics {
+            api = metrics::routes(api);
+        }
+        // FIRST's clients come to `/resource_server`, OpenAI's to `/v1`.
+        for root in ["", "/resource_server"] {
+            for scope in ["", "/{cluster}/{framework}"] {
+                api = openai::routes(api, &format!("{root}{scope}/v1"));
+            }
+        }
+        let (routes, document) = admin::routes(first::routes(api, "/resource_server")).finish();
+        Self { routes, document }
     }
-    router
+
+    /// The description of all routes.
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// The routes and all layers, for one worker.
+    pub fn router(&self, worker: Worker) -> Router {
+        let routes = self.routes.clone();
+        routes
+            .fallback(not_found)
+            .method_not_allowed_fallback(method_not_allowed)
+            .with_state(worker)
+            // A panic in one request ends that request. There should be none.
+            .layer(CatchPanicLayer::custom(panicked))
+            // Outermost, so that every answer has a request id.
+            .layer(middleware::from_fn(edge::edge))
+    }
 }
 
 async fn not_found(method: Method, uri: Uri, body: Body) -> Response {

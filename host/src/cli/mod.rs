@@ -10,6 +10,7 @@ mod data;
 mod demo;
 mod entries;
 mod keys;
+mod openapi;
 mod remote;
 mod secret;
 mod serve;
@@ -67,6 +68,8 @@ enum Command {
     Route(remote::RouteArgs),
     /// Write a script that completes commands and flags in a shell.
     Completions(completions::CompletionArgs),
+    /// Write the description of the HTTP API (OpenAPI 3.1), which a gateway serves at `/openapi.json`.
+    Openapi,
     /// Compile the component on standard input; what the gateway runs as a child of its own.
     #[command(hide = true)]
     Compile(compile::CompileArgs),
@@ -157,6 +160,7 @@ pub fn main() -> ExitCode {
         Command::Member(args) => remote::member(args, env),
         Command::Route(args) => remote::route(&args, env),
         Command::Completions(args) => completions::run(&args),
+        Command::Openapi => openapi::run(),
         Command::Compile(args) => compile::run(&args),
     })
 }

@@ -3,9 +3,11 @@
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What the gate found out about a component.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = GateReport)]
 pub struct Report {
     /// Whether it can be used.
     pub passed: bool,
@@ -28,7 +30,7 @@ pub struct Report {
 }
 
 /// One import.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Capability {
     /// Its name.
     pub import: String,
@@ -37,7 +39,7 @@ pub struct Capability {
 }
 
 /// One check.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Check {
     /// What was checked.
     pub name: String,
@@ -64,7 +66,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 /// What one request costs, and the component as such.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Cost {
     /// How long it took to compile, in milliseconds; next to nothing where that was done before.
     pub compile_ms: u64,

@@ -3,9 +3,11 @@
 use airlock_sandbox::{Fault, Job, Jobs};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 /// What a cluster is running: FIRST's `JobsByStatus`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = Jobs)]
 pub struct Report {
     /// Ready to answer.
     pub running: Vec<Block>,
@@ -24,7 +26,8 @@ pub struct Report {
 }
 
 /// One job, or one model that is ready to be used: FIRST's `JobInfo`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Job)]
 pub struct Block {
     /// Model names, separated by commas.
     #[serde(rename = "Models")]

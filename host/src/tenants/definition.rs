@@ -10,6 +10,7 @@ use std::{
 use airlock_sandbox::TenantLimits;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::{rollout::Rollout, secrets::Sealed};
 use crate::{
@@ -114,7 +115,8 @@ impl Kind {
 }
 
 /// What is stored of a tenant itself.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Tenant)]
 #[serde(deny_unknown_fields, default)]
 pub struct TenantSettings {
     /// For people.
@@ -125,7 +127,7 @@ pub struct TenantSettings {
 }
 
 /// What a tenant may have and use.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quota {
     /// Adaptors.

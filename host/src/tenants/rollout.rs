@@ -2,6 +2,7 @@
 
 use airlock_sandbox::Health;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A version is judged once so many of its calls have failed by its own fault …
 const MIN_FAULTS: u64 = 5;
@@ -11,7 +12,7 @@ const MAX_FAULT_PERCENT: u64 = 20;
 const PROBATION: i64 = 600;
 
 /// What is stored of an adaptor.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rollout {
     /// The digest of the version that tasks go to.
@@ -27,7 +28,7 @@ pub struct Rollout {
 }
 
 /// A version on trial.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Trial {
     /// Its digest.

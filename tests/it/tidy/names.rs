@@ -53,6 +53,20 @@ pub(super) fn no_global_state(file: &File) -> Vec<Finding> {
     })
 }
 
+/// Decision 19: what adds a route describes it.
+pub(super) fn routes_are_described(file: &File) -> Vec<Finding> {
+    const REMEDY: &str =
+        "add the route with `Api::get`, `post`, `put` or `delete` (host/src/api/openapi/mod.rs)";
+    const WAYS: [&str; 5] = [".route(", ".route_service(", ".nest(", ".nest_service(", ".merge("];
+    if !file.path.starts_with("host/src/api/") || file.path == "host/src/api/openapi/mod.rs" {
+        return Vec::new();
+    }
+    file.lines_where(&code(&file.text), REMEDY, |line| {
+        let way = WAYS.into_iter().find(|way| line.contains(way))?;
+        Some(format!("`{way}…)` makes a route without a description"))
+    })
+}
+
 /// What is not finished is not committed, and a test that is not run is none.
 pub(super) fn nothing_is_left_to_do(file: &File) -> Vec<Finding> {
     const REMEDY: &str = "finish it, or open an issue and take this out";
@@ -145,6 +159,17 @@ mod tests {
             assert!(rule(&File::new("tests/src/lib.rs", &file.text)).is_empty());
         }
         assert!(rule(&File::new("host/src/a.rs", "option_env!(\"X\"); std::env::temp_dir();")).is_empty());
+    }
+
+    #[test]
+    fn a_route_without_a_description_is_found() {
+        let rule = routes_are_described;
+        for line in ["router.route(PATH, get(list))", "api.merge(other)", "Router::new().nest(\"/a\", b)"] {
+            let found = rule(&File::new("host/src/api/admin/keys.rs", line));
+            assert_bites(&found, "host/src/api/admin/keys.rs:1", "without a description");
+            assert!(rule(&File::new("host/src/api/openapi/mod.rs", line)).is_empty());
+            assert!(rule(&File::new("host/src/demo/model_server.rs", line)).is_empty());
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("gateway",  &["auth", "batch", "catalog", "config", "fixtures", "gate", "gauge", "intake", "jobs", "ledger", "store", "tenants"]),
     ("api",      &["auth", "batch", "catalog", "chunks", "gate", "gateway", "intake", "jobs", "ledger", "registry", "relay", "routing", "store", "tenants"]),
     ("server",   &["api", "gateway", "gauge"]),
-    ("cli",      &["auth", "config", "demo", "fixtures", "gateway", "ledger", "observe", "process", "server", "store", "tenants"]),
+    ("cli",      &["api", "auth", "config", "demo", "fixtures", "gateway", "ledger", "observe", "process", "server", "store", "tenants"]),
 ];
 
 /// Single items that a room may name against the order.

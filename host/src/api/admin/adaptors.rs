@@ -8,6 +8,7 @@ use axum::{
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::{
     access::{Allowed, Wish, allow},
@@ -111,11 +112,15 @@ pub(super) fn put(allowed: &Allowed, name: &str, rollout: &Rollout, expect: Expe
 }
 
 /// `POST …/rollout`: `{"version": DIGEST, "percent": 1 to 100}`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = RolloutOrder)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(super) struct Wanted {
+    /// The beginning of its digest.
     version: String,
+    /// With 100 it goes live, with less it is on trial.
     #[serde(default = "all")]
+    #[schema(minimum = 1, maximum = 100)]
     percent: u8,
 }
 

@@ -4,21 +4,54 @@ use axum::{
     Json,
     extract::{Path, RawQuery, State},
 };
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::{
+    OWN,
     access::{Allowed, Wish, allow},
     page::Page,
     thing,
 };
 use crate::{
-    api::error::{ApiError, ErrorKind},
+    api::{
+        error::{ApiError, ErrorKind},
+        openapi::{About, Api, List, named},
+    },
     gateway::Worker,
     store::AuditEntry,
 };
 
-pub(super) async fn list(
+/// Who did what.
+#[derive(Serialize, ToSchema)]
+struct AuditLine<'a> {
+    /// `audit_entry`
+    object: &'a str,
+    id: i64,
+    #[schema(required = true)]
+    at: Option<String>,
+    /// The id of a key, or `airlock`.
+    actor: &'a str,
+    /// Whose key it is, where it was made for a member.
+    #[schema(required = true)]
+    member: Option<&'a str>,
+    action: &'a str,
+    /// What kind of thing it was done to.
+    kind: &'a str,
+    name: &'a str,
+    /// More, as the action has it.
+    detail: Value,
+}
+
+pub(super) fn routes(api: Api) -> Api {
+    let about = About::admin("Who did what, newest first").pages();
+    let about = about.answers(StatusCode::OK, "A page of it.", named::<List<AuditLine<'_>>>);
+    api.get(&format!("{OWN}/audit"), list, about)
+}
+
+async fn list(
     State(worker): State<Worker>,
     Path(tenant): Path<String>,
     RawQuery(query): RawQuery,
@@ -38,9 +71,15 @@ pub(super) async fn list(
 
 fn shown(entry: &AuditEntry) -> Value {
     let detail: Value = serde_json::from_str(&entry.detail).unwrap_or_default();
-    json!({
-        "object": "audit_entry", "id": entry.id, "at": thing::time(entry.at), "actor": entry.actor,
-        "member": entry.member,
-        "action": entry.action, "kind": entry.kind, "name": entry.name, "detail": detail,
+    json!(AuditLine {
+        object: "audit_entry",
+        id: entry.id,
+        at: thing::time(entry.at),
+        actor: &entry.actor,
+        member: entry.member.as_deref(),
+        action: &entry.action,
+        kind: &entry.kind,
+        name: &entry.name,
+        detail,
     })
 }

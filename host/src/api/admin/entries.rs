@@ -6,24 +6,27 @@ use axum::{
     body::Body,
     extract::{Path, RawQuery, Request, State},
     response::Response,
-    routing::{MethodRouter, get},
 };
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::{
+    OWN,
     access::{Allowed, Wish, allow},
     page::Page,
     signers, thing,
 };
 use crate::{
-    api::error::{ApiError, ErrorKind},
+    api::{
+        error::{ApiError, ErrorKind},
+        openapi::{About, Api, ClusterFields, EndpointFields, FederatedFields, List, Source, Thing, named},
+    },
     auth::Role,
-    catalog::Backend,
     gateway::{Gateway, Worker},
     store::{Change, Document, Expect, NewAudit},
-    tenants::Kind,
+    tenants::{CATALOG_KINDS, Kind},
 };
 
 /// One kind of thing, and the path of its list.
@@ -33,27 +36,64 @@ pub(super) struct Collection {
     kind: Kind,
     /// What changing it takes.
     wish: Wish,
+    /// What one of them says.
+    fields: Source,
+    /// How one is shown.
+    shown: Source,
+    /// How several are.
+    listed: Source,
+}
+
+impl Collection {
+    const fn of<F: ToSchema>(path: &'static str, kind: Kind, wish: Wish) -> Self {
+        let (shown, listed) = (named::<Thing<F>>, named::<List<Thing<F>>>);
+        Self { path, kind, wish, fields: named::<F>, shown, listed }
+    }
 }
 
 pub(super) const COLLECTIONS: [Collection; 5] = [
-    Collection { path: "clusters", kind: Kind::Cluster, wish: Wish::Define },
-    Collection { path: "endpoints", kind: Kind::Endpoint, wish: Wish::Define },
-    Collection { path: "federated", kind: Kind::Federated, wish: Wish::Define },
-    Collection { path: "members", kind: Kind::Member, wish: Wish::Manage },
-    Collection { path: "signers", kind: Kind::Signer, wish: Wish::Manage },
+    Collection::of::<ClusterFields>("clusters", Kind::Cluster, Wish::Define),
+    Collection::of::<EndpointFields>("endpoints", Kind::Endpoint, Wish::Define),
+    Collection::of::<FederatedFields>("federated", Kind::Federated, Wish::Define),
+    Collection::of::<Member>("members", Kind::Member, Wish::Manage),
+    Collection::of::<SignerSpec>("signers", Kind::Signer, Wish::Manage),
 ];
 
 /// What is stored of a member.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Member {
+    /// `user`, `developer`, `admin` or `operator`
     role: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     email: String,
 }
 
+/// What is stored of a signer.
+#[derive(ToSchema)]
+#[schema(as = SignerFields)]
+#[expect(dead_code, reason = "what `tenants` reads, described")]
+struct SignerSpec {
+    /// ECDSA on P-256 or Ed25519, in PEM.
+    public_key: String,
+}
+
+/// The routes of a collection: its list and each one of it.
+pub(super) fn collection(api: Api, collection: Collection) -> Api {
+    one(all(api, collection), collection)
+}
+
+/// What is said of a route that makes a thing or replaces it.
+pub(super) fn made_or_kept(about: About, shown: Source) -> About {
+    about.answers(StatusCode::OK, "It was there before.", shown).answers(
+        StatusCode::CREATED,
+        "It is new.",
+        shown,
+    )
+}
+
 /// `GET` and `POST` of a list.
-pub(super) fn all(collection: Collection) -> MethodRouter<Worker> {
+fn all(api: Api, collection: Collection) -> Api {
     let list = move |State(worker): State<Worker>,
                      Path(tenant): Path<String>,
                      RawQuery(query): RawQuery,
@@ -63,11 +103,23 @@ pub(super) fn all(collection: Collection) -> MethodRouter<Worker> {
     let create = move |State(worker): State<Worker>, Path(tenant): Path<String>, request: Request| async move {
         create(&worker, collection, &tenant, request).await
     };
-    get(list).post(create)
+    let path = format!("{OWN}/{}", collection.path);
+    let listed = About::admin("A page of them").pages().answers(StatusCode::OK, "It.", collection.listed);
+    let new = About::admin("Make one, under the name that follows from what it says")
+        .takes(collection.fields)
+        .writes()
+        .fails(&[ErrorKind::MissingParameter])
+        .tagged();
+    let api = api.get(&path, list, listed);
+    // The others have no name but that of their path.
+    if !CATALOG_KINDS.contains(&collection.kind) {
+        return api;
+    }
+    api.post(&path, create, made_or_kept(new, collection.shown))
 }
 
 /// `GET`, `PUT` and `DELETE` of one.
-pub(super) fn one(collection: Collection) -> MethodRouter<Worker> {
+fn one(api: Api, collection: Collection) -> Api {
     type Names = Path<(String, String)>;
     let read = move |State(worker): State<Worker>, Path((tenant, name)): Names, headers: HeaderMap| async move {
         let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Read)?;
@@ -83,7 +135,15 @@ pub(super) fn one(collection: Collection) -> MethodRouter<Worker> {
         find(worker.gateway(), collection.kind, &allowed.tenant, &name).await?;
         remove(worker.gateway(), &allowed, collection.kind, &name, expect).await
     };
-    get(read).put(replace).delete(delete)
+    let path = format!("{OWN}/{}/{{name}}", collection.path);
+    let shown = About::admin("One of them").tagged().answers(StatusCode::OK, "It.", collection.shown);
+    let set = About::admin("Make or replace one").takes(collection.fields).writes().conditional().tagged();
+    let gone = About::admin("Delete one").writes().conditional();
+    api.get(&path, read, shown).put(&path, replace, made_or_kept(set, collection.shown)).delete(
+        &path,
+        delete,
+        gone.answers_as(StatusCode::NO_CONTENT, "It is gone.", &[]),
+    )
 }
 
 /// A page of a tenant's things of one kind.
@@ -253,54 +313,4 @@ pub(super) async fn find(
         let message = format!("The tenant `{tenant}` has no {} `{name}`.", kind.as_str());
         ApiError::new(ErrorKind::ResourceNotFound, message)
     })
-}
-
-/// `GET …/routes/{model}`: where a request for this model goes, and why.
-pub(super) async fn route(
-    State(worker): State<Worker>,
-    Path((tenant, model)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Result<Json<Value>, ApiError> {
-    let gateway = worker.gateway();
-    let Allowed { tenant, .. } = allow(gateway, &headers, &tenant, Wish::Read)?;
-    let catalog = gateway.catalog(&tenant);
-    let (endpoints, why) = match (catalog.federated(&model), catalog.endpoints_of(&model)) {
-        (Some(federated), _) => {
-            let targets = federated.targets.iter().map(|(_, endpoint)| endpoint.clone()).collect::<Vec<_>>();
-            (targets, "a federated endpoint has this name: its targets, in turn")
-        }
-        (None, own) if !own.is_empty() => {
-            (own.to_vec(), "the tenant's own endpoints for this model, in turn")
-        }
-        _ => (
-            catalog.shared_of(&model).to_vec(),
-            "endpoints that other tenants share; there is none of its own",
-        ),
-    };
-    if endpoints.is_empty() {
-        return Err(ApiError::new(
-            ErrorKind::ModelNotFound,
-            format!("The tenant `{tenant}` reaches no model `{model}`."),
-        ));
-    }
-    let endpoints: Vec<Value> = endpoints
-        .iter()
-        .map(|endpoint| {
-            #[cfg_attr(not(feature = "native-path"), expect(irrefutable_let_patterns, reason = "one kind"))]
-            let versions = if let Backend::Adaptor(deployed) = &endpoint.backend {
-                let canary = deployed.canary.as_ref();
-                json!({
-                    "live": deployed.live.adaptor.digest(),
-                    "canary": canary.map(|c| json!({ "digest": c.endpoint.adaptor.digest(), "percent": c.percent })),
-                })
-            } else {
-                Value::Null
-            };
-            json!({
-                "endpoint": endpoint.slug, "cluster": endpoint.cluster, "framework": endpoint.framework,
-                "model": endpoint.model, "maintenance": endpoint.maintenance, "adaptor": versions,
-            })
-        })
-        .collect();
-    Ok(Json(json!({ "object": "route", "model": model, "why": why, "endpoints": endpoints })))
 }

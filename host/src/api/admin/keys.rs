@@ -6,32 +6,100 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::{
+    OWN,
     access::{Allowed, Wish, allow},
     thing,
 };
 use crate::{
-    api::error::{ApiError, ErrorKind},
+    api::{
+        error::{ApiError, ErrorKind},
+        openapi::{About, Api, List, named},
+    },
     auth::{Role, Scope, Scopes},
     gateway::Worker,
     store::{ApiKey, KeyOrder, now},
 };
 
 /// What makes a key.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = KeyOrder)]
 #[serde(deny_unknown_fields)]
 struct Order {
+    #[schema(min_length = 1, max_length = 128)]
     name: String,
+    /// `user`, `developer`, `admin` or `operator`; without it `user`.
     role: Option<String>,
+    /// Of `inference`, `read` and `write`; without it `inference`.
     scopes: Option<Vec<String>>,
+    /// Without it, never.
+    #[schema(minimum = 1)]
     expires_in_seconds: Option<i64>,
+    /// Whose it is.
     member: Option<String>,
 }
 
-pub(super) async fn list(
+/// A key, as it is listed.
+#[derive(Serialize, ToSchema)]
+struct Key<'a> {
+    /// `key`
+    object: &'a str,
+    id: &'a str,
+    name: &'a str,
+    tenant: &'a str,
+    role: &'a str,
+    scopes: Vec<&'a str>,
+    #[schema(required = true)]
+    member: Option<&'a str>,
+    #[schema(required = true)]
+    created_at: Option<String>,
+    /// `null`: never.
+    #[schema(required = true)]
+    expires_at: Option<String>,
+    #[schema(required = true)]
+    revoked_at: Option<String>,
+}
+
+/// A key that was just made.
+#[derive(Serialize, ToSchema)]
+struct NewKey<'a> {
+    /// `key`
+    object: &'a str,
+    id: &'a str,
+    name: &'a str,
+    tenant: &'a str,
+    role: &'a str,
+    scopes: Vec<&'a str>,
+    #[schema(required = true)]
+    member: Option<&'a str>,
+    /// `null`: never.
+    #[schema(required = true)]
+    expires_at: Option<String>,
+    /// The key itself, which is in this answer and nowhere else.
+    key: &'a str,
+}
+
+pub(super) fn routes(api: Api) -> Api {
+    let path = format!("{OWN}/keys");
+    let all = About::admin("All keys of a tenant");
+    let new = About::admin("Make a key")
+        .takes(named::<Order>)
+        .fails(&[ErrorKind::InvalidValue, ErrorKind::Conflict]);
+    let gone = About::admin("Revoke a key");
+    api.get(&path, list, all.answers(StatusCode::OK, "All of them.", named::<List<Key<'_>>>))
+        .post(
+            &path,
+            create,
+            new.answers(StatusCode::CREATED, "It, with the key itself.", named::<NewKey<'_>>),
+        )
+        .delete(&format!("{path}/{{name}}"), revoke, gone.answers_as(StatusCode::NO_CONTENT, "It is.", &[]))
+}
+
+async fn list(
     State(worker): State<Worker>,
     Path(tenant): Path<String>,
     headers: HeaderMap,
@@ -43,7 +111,7 @@ pub(super) async fn list(
 }
 
 /// The key itself is in this answer and nowhere else.
-pub(super) async fn create(
+async fn create(
     State(worker): State<Worker>,
     Path(tenant): Path<String>,
     request: Request,
@@ -53,6 +121,9 @@ pub(super) async fn create(
     let Allowed { caller, tenant } = allow(gateway, &parts.headers, &tenant, Wish::Manage)?;
     let order: Order = thing::body(&parts.headers, body).await?;
     thing::check_name("a key", &order.name)?;
+    if let Some(member) = &order.member {
+        thing::check_name("a member", member).map_err(|error| error.param("member"))?;
+    }
     let role = order.role.as_deref().map_or(Ok(Role::User), role)?;
     let scopes = scopes(order.scopes.as_deref())?;
     if role > caller.role {
@@ -76,15 +147,21 @@ pub(super) async fn create(
     };
     let made = gateway.store().create_key(&order).await?;
     gateway.keys().refresh(gateway.store()).await?;
-    let answer = json!({
-        "object": "key", "id": made.id, "name": order.name, "tenant": order.tenant, "role": role.as_str(),
-        "scopes": words(scopes), "member": order.member, "expires_at": order.expires_at.and_then(thing::time),
-        "key": made.secret,
-    });
+    let answer = NewKey {
+        object: "key",
+        id: &made.id,
+        name: &order.name,
+        tenant: &order.tenant,
+        role: role.as_str(),
+        scopes: words(scopes),
+        member: order.member.as_deref(),
+        expires_at: order.expires_at.and_then(thing::time),
+        key: &made.secret,
+    };
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
-pub(super) async fn revoke(
+async fn revoke(
     State(worker): State<Worker>,
     Path((tenant, name)): Path<(String, String)>,
     headers: HeaderMap,
@@ -130,9 +207,16 @@ fn words(scopes: Scopes) -> Vec<&'static str> {
 }
 
 fn shown(key: &ApiKey) -> Value {
-    json!({
-        "object": "key", "id": key.id, "name": key.name, "tenant": key.tenant, "role": key.role.as_str(),
-        "scopes": words(key.scopes), "member": key.member, "created_at": thing::time(key.created_at),
-        "expires_at": key.expires_at.and_then(thing::time), "revoked_at": key.revoked_at.and_then(thing::time),
+    json!(Key {
+        object: "key",
+        id: &key.id,
+        name: &key.name,
+        tenant: &key.tenant,
+        role: key.role.as_str(),
+        scopes: words(key.scopes),
+        member: key.member.as_deref(),
+        created_at: thing::time(key.created_at),
+        expires_at: key.expires_at.and_then(thing::time),
+        revoked_at: key.revoked_at.and_then(thing::time),
     })
 }

@@ -1,10 +1,12 @@
 //! `/admin/v1`: what tenants have. JSON in and out, one shape for all kinds of things, errors as everywhere.
 
 mod access;
+mod adaptor_routes;
 mod adaptors;
 mod audit;
 mod entries;
 mod keys;
+mod model_routes;
 mod page;
 mod secrets;
 mod signers;
@@ -14,40 +16,14 @@ mod thing;
 mod upload;
 mod usage;
 
-use axum::{
-    Router,
-    routing::{get, post},
-};
+use super::openapi::Api;
 
-use crate::gateway::Worker;
+/// What all paths of one tenant begin with.
+const OWN: &str = "/admin/v1/tenants/{tenant}";
 
 /// All of them.
-pub(super) fn routes() -> Router<Worker> {
-    let own = "/admin/v1/tenants/{tenant}";
-    let adaptor = format!("{own}/adaptors/{{name}}");
-    let mut router = Router::new()
-        .route("/admin/v1/tenants", get(tenants::list).post(tenants::create))
-        .route(own, get(tenants::read).put(tenants::replace).delete(tenants::delete))
-        .route(&format!("{own}/keys"), get(keys::list).post(keys::create))
-        .route(&format!("{own}/keys/{{name}}"), axum::routing::delete(keys::revoke))
-        .route(&format!("{own}/audit"), get(audit::list))
-        .route(&format!("{own}/usage"), get(usage::read))
-        .route(&format!("{own}/routes/{{*model}}"), get(entries::route))
-        .route(&format!("{own}/secrets"), get(secrets::list))
-        .route(
-            &format!("{own}/secrets/{{name}}"),
-            get(secrets::read).put(secrets::replace).delete(secrets::delete),
-        )
-        .route(&format!("{own}/adaptors"), get(adaptors::list))
-        .route(&adaptor, get(adaptors::read).delete(adaptors::delete))
-        .route(&format!("{adaptor}/versions"), get(adaptors::versions).post(upload::upload))
-        .route(&format!("{adaptor}/rollout"), post(adaptors::roll_out))
-        .route(&format!("{adaptor}/rollback"), post(adaptors::roll_back));
-    for collection in entries::COLLECTIONS {
-        let path = format!("{own}/{}", collection.path);
-        router = router
-            .route(&path, entries::all(collection))
-            .route(&format!("{path}/{{name}}"), entries::one(collection));
-    }
-    router
+pub(super) fn routes(api: Api) -> Api {
+    let api = keys::routes(tenants::routes(api));
+    let api = adaptor_routes::routes(secrets::routes(usage::routes(audit::routes(api))));
+    entries::COLLECTIONS.into_iter().fold(model_routes::routes(api), entries::collection)
 }

@@ -2,10 +2,24 @@
 
 use serde_json::{Value, json};
 
-use crate::api::error::{ApiError, ErrorKind};
+use crate::api::{
+    error::{ApiError, ErrorKind},
+    openapi::About,
+};
 
 const MAX_LIMIT: u32 = 200;
 const DEFAULT_LIMIT: u32 = 50;
+
+impl About {
+    /// It gives a page of a list.
+    pub(super) fn pages(self) -> Self {
+        let limit =
+            json!({ "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT });
+        self.parameter("query", "limit", "How many at most.", limit)
+            .parameter("query", "after", "The `next` of the page before.", json!({ "type": "string" }))
+            .fails(&[ErrorKind::InvalidValue])
+    }
+}
 
 /// What part of a list is wanted: `?limit=50&after=NAME`.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,6 +41,10 @@ impl Page {
                     let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
                     page.limit =
                         limit.ok_or_else(|| refuse(format!("`limit` is a number from 1 to {MAX_LIMIT}.")))?;
+                }
+                // PostgreSQL's text cannot hold it.
+                "after" if value.contains('\0') => {
+                    return Err(refuse("`after` holds a NUL, and is no `next` of a page.".into()));
                 }
                 "after" => page.after = Some(value.into_owned()),
                 _ => {
@@ -75,7 +93,7 @@ mod tests {
         );
         assert_eq!(list(vec![1]), json!({"object": "list", "data": [1], "has_more": false, "next": null}));
         assert_eq!(Page::of(None).unwrap().limit, DEFAULT_LIMIT);
-        for bad in ["limit=0", "limit=201", "limit=x", "page=2"] {
+        for bad in ["limit=0", "limit=201", "limit=x", "page=2", "after=%00"] {
             assert!(Page::of(Some(bad)).is_err(), "{bad}");
         }
     }

@@ -9,14 +9,19 @@ use axum::{
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::{
+    OWN,
     access::{Allowed, Wish, allow},
     entries::{self, find, remove, write},
     thing,
 };
 use crate::{
-    api::error::{ApiError, ErrorKind},
+    api::{
+        error::{ApiError, ErrorKind},
+        openapi::{About, Api, List, Thing, named},
+    },
     gateway::Worker,
     store::{Change, Document},
     tenants::{Kind, SecretOwner},
@@ -25,12 +30,26 @@ use crate::{
 type Names = Path<(String, String)>;
 
 /// What makes a secret.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = SecretOrder)]
 #[serde(deny_unknown_fields)]
 struct Order {
+    /// Nobody can read it again.
+    #[schema(write_only, min_length = 1)]
     value: String,
+    /// Where it goes, and nowhere else.
+    #[schema(example = "https://api.example.org")]
     origin: String,
+    /// The header that carries it; `authorization` carries it as `Bearer`.
     #[serde(default = "authorization")]
+    header: String,
+}
+
+/// Where a secret goes, and nothing of what it is.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "its schema is used")]
+struct Secret {
+    origin: String,
     header: String,
 }
 
@@ -38,7 +57,20 @@ fn authorization() -> String {
     "authorization".into()
 }
 
-pub(super) async fn list(
+pub(super) fn routes(api: Api) -> Api {
+    let (all, one) = (format!("{OWN}/secrets"), format!("{OWN}/secrets/{{name}}"));
+    let list_about = About::admin("The secrets of a tenant").pages();
+    let read_about = About::admin("Where a secret goes");
+    let put_about = About::admin("Set a secret").takes(named::<Order>).writes().conditional();
+    let put_about = put_about.fails(&[ErrorKind::SecretsUnavailable]);
+    let gone = About::admin("Delete a secret").writes().conditional();
+    api.get(&all, list, list_about.answers(StatusCode::OK, "A page of them.", named::<List<Thing<Secret>>>))
+        .get(&one, read, read_about.answers(StatusCode::OK, "It.", named::<Thing<Secret>>))
+        .put(&one, replace, put_about.answers(StatusCode::OK, "It.", named::<Thing<Secret>>))
+        .delete(&one, delete, gone.answers_as(StatusCode::NO_CONTENT, "It is gone.", &[]))
+}
+
+async fn list(
     State(worker): State<Worker>,
     Path(tenant): Path<String>,
     RawQuery(query): RawQuery,
@@ -47,7 +79,7 @@ pub(super) async fn list(
     entries::list(worker.gateway(), Kind::Secret, &tenant, query.as_deref(), &headers, shown).await
 }
 
-pub(super) async fn read(
+async fn read(
     State(worker): State<Worker>,
     Path((tenant, name)): Names,
     headers: HeaderMap,
@@ -65,7 +97,7 @@ fn shown(document: &Document) -> Value {
     shown
 }
 
-pub(super) async fn replace(
+async fn replace(
     State(worker): State<Worker>,
     Path((tenant, name)): Names,
     request: Request,
@@ -105,7 +137,7 @@ pub(super) async fn replace(
     Ok((StatusCode::OK, Json(shown(&stored))).into_response())
 }
 
-pub(super) async fn delete(
+async fn delete(
     State(worker): State<Worker>,
     Path((tenant, name)): Names,
     headers: HeaderMap,

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A signature of the component, in base64; there may be several.
-const HEADER: &str = "x-airlock-signature";
+pub(super) const HEADER: &str = "x-airlock-signature";
 /// Each is tried with each signer.
 const MAX_SIGNATURES: usize = 4;
 

@@ -2,8 +2,8 @@
 
 use axum::body::Body;
 use http::{HeaderMap, header};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     access::{Allowed, no_tenant},
@@ -25,17 +25,26 @@ use crate::{
 pub(super) struct Component {
     pub(super) received: Received,
     /// The reference and the manifest's digest, where it was pulled.
-    pub(super) source: Value,
+    pub(super) source: Option<Pulled>,
     /// The tenant's signers, as they were once it had come.
     pub(super) signers: Vec<Signer>,
     /// Signatures that lie beside it.
     pub(super) evidence: Evidence,
 }
 
+/// Where a component was pulled from.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct Pulled {
+    reference: String,
+    /// The digest of its manifest.
+    manifest: String,
+}
+
 /// `{"reference": "registry.example.org/team/adaptor:1.2"}`
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PullOrder)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(super) struct Wanted {
     reference: String,
 }
 
@@ -55,7 +64,7 @@ pub(super) async fn component(
     }
     let received = receive(headers, body, slot, limit).await?;
     let signers = signers::of(gateway, &allowed.tenant).await?;
-    Ok(Component { received, source: Value::Null, signers, evidence: Evidence::default() })
+    Ok(Component { received, source: None, signers, evidence: Evidence::default() })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -93,7 +102,8 @@ async fn pull(
         [] => Evidence::default(),
         _ => evidence(&mut artifact).await?,
     };
-    let source = json!({ "reference": artifact.reference(), "manifest": artifact.digest() });
+    let source =
+        Some(Pulled { reference: artifact.reference().to_string(), manifest: artifact.digest().to_string() });
     Ok(Component { received, source, signers, evidence })
 }
 

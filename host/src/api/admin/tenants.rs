@@ -8,19 +8,24 @@ use axum::{
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::{
+    OWN,
     access::{Allowed, Wish, allow},
-    entries,
+    entries::{self, made_or_kept},
     page::Page,
     thing,
 };
 use crate::{
-    api::error::{ApiError, ErrorKind},
+    api::{
+        error::{ApiError, ErrorKind},
+        openapi::{About, Api, List, Thing, named},
+    },
     auth::Role,
     gateway::Worker,
     store::{Change, Document, Expect},
-    tenants::{DEFAULT_TENANT, Kind, TenantSettings},
+    tenants::{DEFAULT_TENANT, Kind, Quota, TenantSettings},
 };
 
 /// What makes a tenant.
@@ -31,8 +36,37 @@ struct NewTenant {
     settings: Value,
 }
 
+/// What makes a tenant: its name beside its settings.
+#[derive(ToSchema)]
+#[schema(as = NewTenant)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "its schema is used: that of a flattened field would refuse the name")]
+struct NewTenantFields {
+    #[schema(min_length = 1, max_length = 128)]
+    name: String,
+    #[schema(nullable = false)]
+    description: Option<String>,
+    #[schema(nullable = false)]
+    quota: Option<Quota>,
+}
+
+pub(super) fn routes(api: Api) -> Api {
+    const ALL: &str = "/admin/v1/tenants";
+    let all = About::admin("All tenants for an operator, their own for others").pages();
+    let new = About::admin("Make a tenant").takes(named::<NewTenantFields>).writes().tagged();
+    let one = About::admin("A tenant").tagged();
+    let put =
+        About::admin("Set what a tenant is").takes(named::<TenantSettings>).writes().conditional().tagged();
+    let gone = About::admin("Delete a tenant with all that it has").writes().conditional();
+    api.get(ALL, list, all.answers(StatusCode::OK, "A page of them.", named::<List<Thing<TenantSettings>>>))
+        .post(ALL, create, made_or_kept(new, named::<Thing<TenantSettings>>))
+        .get(OWN, read, one.answers(StatusCode::OK, "It.", named::<Thing<TenantSettings>>))
+        .put(OWN, replace, made_or_kept(put, named::<Thing<TenantSettings>>))
+        .delete(OWN, delete, gone.answers_as(StatusCode::NO_CONTENT, "It is gone.", &[]))
+}
+
 /// `GET`: all of them for an operator, a caller's own for others.
-pub(super) async fn list(
+async fn list(
     State(worker): State<Worker>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -71,7 +105,7 @@ async fn document(worker: &Worker, name: &str) -> Result<Document, ApiError> {
 }
 
 /// `POST`
-pub(super) async fn create(State(worker): State<Worker>, request: Request) -> Result<Response, ApiError> {
+async fn create(State(worker): State<Worker>, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let allowed = allow(worker.gateway(), &parts.headers, DEFAULT_TENANT, Wish::Operate)?;
     let NewTenant { name, settings } = thing::body(&parts.headers, body).await?;
@@ -81,7 +115,7 @@ pub(super) async fn create(State(worker): State<Worker>, request: Request) -> Re
 }
 
 /// `GET` of one.
-pub(super) async fn read(
+async fn read(
     State(worker): State<Worker>,
     Path(tenant): Path<String>,
     headers: HeaderMap,
@@ -91,7 +125,7 @@ pub(super) async fn read(
 }
 
 /// `PUT`: its settings.
-pub(super) async fn replace(
+async fn replace(
     State(worker): State<Worker>,
     Path(tenant): Path<String>,
     request: Request,
@@ -117,7 +151,7 @@ async fn put(
 }
 
 /// `DELETE`: with all that it has, and its keys.
-pub(super) async fn delete(
+async fn delete(
     State(worker): State<Worker>,
     Path(tenant): Path<String>,
     headers: HeaderMap,

@@ -6,14 +6,16 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, StatusCode};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use super::{
     access::{Allowed, Wish, allow, no_tenant},
     adaptors::{current, put, version_name},
     entries::write,
     signers,
-    source::{self, Component},
+    source::{self, Component, Pulled},
     thing,
 };
 use crate::{
@@ -27,6 +29,37 @@ use crate::{
     store::{Change, Document, Expect, now},
     tenants::{Kind, Rollout, TenantSettings},
 };
+
+/// What is stored of a version.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Version<'a> {
+    adaptor: &'a str,
+    /// SHA-256 of its bytes.
+    digest: &'a str,
+    /// In bytes.
+    size: usize,
+    /// Where it was pulled from; `null` where it was sent.
+    #[schema(required = true)]
+    source: Option<&'a Pulled>,
+    report: &'a Report,
+}
+
+/// A version that was uploaded.
+#[derive(Serialize, ToSchema)]
+pub(super) struct NewVersion<'a> {
+    /// `version`
+    object: &'a str,
+    /// `ADAPTOR/DIGEST`
+    name: &'a str,
+    tenant: &'a str,
+    /// Where it was pulled from; `null` where it was sent.
+    #[schema(required = true)]
+    source: Option<&'a Pulled>,
+    report: &'a Report,
+    /// Which versions get tasks now.
+    #[schema(value_type = Rollout)]
+    rollout: Value,
+}
 
 /// What becomes of a version once it is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,11 +141,11 @@ pub(super) async fn upload(
     let component = source::component(&worker, &allowed, &parts.headers, body, slot).await?;
     check_quota(gateway, &tenant, &name, &component).await?;
     let report = admit(gateway, &allowed, &name, order.config, order.evidence, &component).await?;
-    let rollout = keep(gateway, &allowed, &name, &report, &component.source, order.release).await?;
-    let answer = json!({
-        "object": "version", "name": version_name(&name, &report.digest), "tenant": tenant,
-        "source": component.source, "report": report, "rollout": rollout,
-    });
+    let source = component.source.as_ref();
+    let rollout = keep(gateway, &allowed, &name, &report, source, order.release).await?;
+    let version = version_name(&name, &report.digest);
+    let answer =
+        NewVersion { object: "version", name: &version, tenant: &tenant, source, report: &report, rollout };
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
@@ -157,12 +190,10 @@ async fn keep(
     allowed: &Allowed,
     name: &str,
     report: &Report,
-    source: &Value,
+    source: Option<&Pulled>,
     release: Release,
 ) -> Result<Value, ApiError> {
-    let spec = json!({
-        "adaptor": name, "digest": report.digest, "size": report.size, "source": source, "report": report,
-    });
+    let spec = json!(Version { adaptor: name, digest: &report.digest, size: report.size, source, report });
     let mut changes = vec![Change::Put {
         tenant: allowed.tenant.clone(),
         kind: Kind::Version.as_str().into(),

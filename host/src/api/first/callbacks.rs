@@ -5,15 +5,17 @@ use axum::{
     Json,
     extract::{Request, State},
 };
-use http::HeaderMap;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
     api::{
         error::{ApiError, ErrorKind},
         extract::read_body,
+        openapi::{About, Api, named},
     },
     gateway::Worker,
 };
@@ -25,29 +27,62 @@ const MAX_OTHER: usize = 15_000;
 const SECRET: &str = "x-internal-secret";
 const TOKEN: &str = "x-stream-task-token";
 
-#[derive(Debug, Default, Deserialize)]
+/// A callback.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = Callback)]
 struct Posted {
+    /// Which request waits for it.
+    #[schema(required = true, nullable = false)]
     task_id: Option<String>,
+    /// One event, at `data/`.
     data: Option<String>,
+    /// Why there will be no more, at `error/`.
     error: Option<String>,
 }
 
-pub(super) async fn data(State(worker): State<Worker>, request: Request) -> Result<Json<Value>, ApiError> {
-    let message = |posted: Posted| posted.data.map(Message::Data).ok_or_else(|| missing("data"));
-    take(&worker, request, MAX_DATA, message).await.map(|_| Json(json!({ "status": "received" })))
+/// That it was taken.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallbackTaken)]
+struct Taken {
+    /// `received` or `ok`
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_id: Option<String>,
 }
 
-pub(super) async fn error(State(worker): State<Worker>, request: Request) -> Result<Json<Value>, ApiError> {
+pub(super) fn routes(api: Api, base: &str) -> Api {
+    let about = |summary| {
+        let text = || json!({ "type": "string" });
+        About::open(summary)
+            .takes(named::<Posted>)
+            .parameter("header", SECRET, "What the gateway and its backends know.", text())
+            .parameter("header", TOKEN, "What only who was asked knows.", text())
+            .answers(StatusCode::OK, "It was taken.", named::<Taken>)
+            .fails(&[ErrorKind::MissingParameter, ErrorKind::CallbackSecret, ErrorKind::CallbackToken])
+    };
+    let path = |what| format!("{base}/api/streaming/{what}/");
+    let data_about = about("Post an event of a stream").fails(&[ErrorKind::Overloaded]);
+    api.post(&path("data"), data, data_about)
+        .post(&path("error"), error, about("Say why a stream ends early"))
+        .post(&path("done"), done, about("Say that a stream is complete"))
+}
+
+async fn data(State(worker): State<Worker>, request: Request) -> Result<Json<Taken>, ApiError> {
+    let message = |posted: Posted| posted.data.map(Message::Data).ok_or_else(|| missing("data"));
+    take(&worker, request, MAX_DATA, message).await.map(|_| Json(Taken { status: "received", task_id: None }))
+}
+
+async fn error(State(worker): State<Worker>, request: Request) -> Result<Json<Taken>, ApiError> {
     let message = |posted: Posted| posted.error.map(Message::Error).ok_or_else(|| missing("error"));
     take(&worker, request, MAX_OTHER, message).await.map(ok)
 }
 
-pub(super) async fn done(State(worker): State<Worker>, request: Request) -> Result<Json<Value>, ApiError> {
+async fn done(State(worker): State<Worker>, request: Request) -> Result<Json<Taken>, ApiError> {
     take(&worker, request, MAX_OTHER, |_| Ok(Message::Done)).await.map(ok)
 }
 
-fn ok(id: Uuid) -> Json<Value> {
-    Json(json!({ "status": "ok", "task_id": id.to_string() }))
+fn ok(id: Uuid) -> Json<Taken> {
+    Json(Taken { status: "ok", task_id: Some(id.to_string()) })
 }
 
 /// Checks who posts and hands over what came: for which inbox.

@@ -6,11 +6,17 @@ use axum::{
     Json,
     extract::{Extension, Path, State},
 };
-use http::HeaderMap;
-use serde_json::{Map, Value, json};
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::{
-    api::{error::ApiError, extract::RequestId},
+    api::{
+        error::{ApiError, ErrorKind as E},
+        extract::RequestId,
+        openapi::{About, Api, Components, named},
+    },
     auth::Scope,
     gateway::Worker,
     jobs::Report,
@@ -18,27 +24,67 @@ use crate::{
     tenants::DEFAULT_TENANT,
 };
 
-pub(super) async fn list_endpoints(
-    State(worker): State<Worker>,
-    headers: HeaderMap,
-) -> Result<Json<Value>, ApiError> {
+/// What a caller may use.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ListedClusters)]
+struct Listed {
+    /// By name.
+    clusters: BTreeMap<String, ListedCluster>,
+}
+
+/// One cluster.
+#[derive(Serialize, ToSchema)]
+struct ListedCluster {
+    /// Below which its frameworks' routes are.
+    base_url: String,
+    /// By name.
+    frameworks: BTreeMap<String, ListedFramework>,
+}
+
+/// One framework.
+#[derive(Serialize, ToSchema)]
+struct ListedFramework {
+    models: Vec<String>,
+    /// Operations, as `/v1/chat/completions`.
+    endpoints: Vec<String>,
+}
+
+pub(super) fn routes(api: Api, base: &str) -> Api {
+    let up = |_: &mut Components| json!({ "type": "object", "additionalProperties": { "type": "boolean" } });
+    let status_about = About::open("Which clusters without access rules are up");
+    let jobs_about = About::inference("What runs and waits on a cluster")
+        .answers(StatusCode::OK, "Its jobs.", named::<Report>)
+        .fails(&[E::ClusterNotFound, E::Maintenance, E::JobsFailed, E::Overloaded])
+        .relayed();
+    let list_about = About::inference("The clusters, frameworks and models that the key may use");
+    api.get(&format!("{base}/status"), status, status_about.answers(StatusCode::OK, "By name.", up))
+        .get(&format!("{base}/{{cluster}}/jobs"), jobs, jobs_about)
+        .get(
+            &format!("{base}/list-endpoints"),
+            list_endpoints,
+            list_about.answers(StatusCode::OK, "All of them.", named::<Listed>),
+        )
+}
+
+async fn list_endpoints(State(worker): State<Worker>, headers: HeaderMap) -> Result<Json<Listed>, ApiError> {
     let gateway = worker.gateway();
     let caller = gateway.keys().authenticate_for(Scope::Inference, &headers)?;
     let clusters = visible_clusters(&gateway.catalog(&caller.tenant), &caller);
-    let clusters: Map<String, Value> =
+    let clusters =
         clusters.into_iter().map(|(name, cluster)| (name.clone(), listed(&name, &cluster))).collect();
-    Ok(Json(json!({ "clusters": clusters })))
+    Ok(Json(Listed { clusters }))
 }
 
-fn listed(name: &str, cluster: &VisibleCluster) -> Value {
+fn listed(name: &str, cluster: &VisibleCluster) -> ListedCluster {
     let operations: Vec<String> = cluster.operations.iter().map(|o| format!("/v1/{}", o.path())).collect();
-    let framework = |models: &Vec<String>| json!({ "models": models, "endpoints": operations });
-    let frameworks: Map<String, Value> =
+    let framework =
+        |models: &Vec<String>| ListedFramework { models: models.clone(), endpoints: operations.clone() };
+    let frameworks =
         cluster.frameworks.iter().map(|(name, models)| (name.clone(), framework(models))).collect();
-    json!({ "base_url": format!("/resource_server/{name}"), "frameworks": frameworks })
+    ListedCluster { base_url: format!("/resource_server/{name}"), frameworks }
 }
 
-pub(super) async fn jobs(
+async fn jobs(
     State(worker): State<Worker>,
     Path(cluster): Path<String>,
     Extension(RequestId(id)): Extension<RequestId>,
@@ -58,6 +104,6 @@ pub(super) async fn jobs(
 }
 
 /// Without a key: clusters without access rules only.
-pub(super) async fn status(State(worker): State<Worker>) -> Json<BTreeMap<String, bool>> {
+async fn status(State(worker): State<Worker>) -> Json<BTreeMap<String, bool>> {
     Json(public_status(&worker.gateway().catalog(DEFAULT_TENANT)))
 }

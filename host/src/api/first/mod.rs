@@ -5,28 +5,10 @@ mod callbacks;
 mod clusters;
 mod whoami;
 
-use axum::{
-    Router,
-    routing::{get, post},
-};
-
-use super::health;
-use crate::gateway::Worker;
+use super::{health, openapi::Api};
 
 /// All of them, below `base`.
-pub(super) fn routes(base: &str) -> Router<Worker> {
-    let callbacks = format!("{base}/api/streaming");
-    Router::new()
-        .route(&format!("{callbacks}/data/"), post(callbacks::data))
-        .route(&format!("{callbacks}/error/"), post(callbacks::error))
-        .route(&format!("{callbacks}/done/"), post(callbacks::done))
-        .route(&format!("{base}/health"), get(health::health))
-        .route(&format!("{base}/status"), get(clusters::status))
-        .route(&format!("{base}/whoami"), get(whoami::whoami))
-        .route(&format!("{base}/list-endpoints"), get(clusters::list_endpoints))
-        .route(&format!("{base}/{{cluster}}/jobs"), get(clusters::jobs))
-        .route(&format!("{base}/{{cluster}}/{{framework}}/v1/batches"), post(batches::submit))
-        .route(&format!("{base}/v1/batches"), get(batches::list))
-        .route(&format!("{base}/v1/batches/{{id}}"), get(batches::status))
-        .route(&format!("{base}/v1/batches/{{id}}/result"), get(batches::result))
+pub(super) fn routes(api: Api, base: &str) -> Api {
+    let api = api.get(&format!("{base}/health"), health::health, health::about());
+    batches::routes(clusters::routes(whoami::routes(callbacks::routes(api, base), base), base), base)
 }

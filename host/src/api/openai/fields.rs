@@ -12,7 +12,7 @@ use Operation::{ChatCompletions as Chat, Completions, Embeddings};
 
 /// What a field must be.
 #[derive(Clone, Copy)]
-enum Rule {
+pub(super) enum Rule {
     Text,
     Bool,
     Int(i64, i64),
@@ -32,10 +32,10 @@ enum Rule {
 }
 
 /// One known field.
-struct Field {
-    name: &'static str,
-    of: &'static [Operation],
-    rule: Rule,
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) of: &'static [Operation],
+    pub(super) rule: Rule,
 }
 
 const ANY: &[Operation] = &[Chat, Completions, Embeddings];
@@ -43,7 +43,7 @@ const GENERATING: &[Operation] = &[Chat, Completions];
 const MAX: i64 = i64::MAX;
 
 #[rustfmt::skip]
-const FIELDS: &[Field] = &[
+pub(super) const FIELDS: &[Field] = &[
     Field { name: "model", of: ANY, rule: Rule::Text },
     Field { name: "user", of: ANY, rule: Rule::Text },
     Field { name: "messages", of: &[Chat], rule: Rule::Messages },
@@ -75,21 +75,25 @@ const FIELDS: &[Field] = &[
     Field { name: "encoding_format", of: &[Embeddings], rule: Rule::OneOf(&["float", "base64"]) },
 ];
 
-const ROLES: &[&str] = &["system", "developer", "user", "assistant", "tool", "function"];
+pub(super) const ROLES: &[&str] = &["system", "developer", "user", "assistant", "tool", "function"];
 
 /// Whether any operation knows this field.
 pub(super) fn is_known(name: &str) -> bool {
     FIELDS.iter().any(|f| f.name == name)
 }
 
-/// Checks all known fields of an operation.
-pub(super) fn check(operation: Operation, known: &Known<'_>) -> Result<(), ApiError> {
-    let required = match operation {
+/// The fields that an operation needs.
+pub(super) const fn required(operation: Operation) -> [&'static str; 2] {
+    match operation {
         Chat => ["model", "messages"],
         Completions => ["model", "prompt"],
         Embeddings => ["model", "input"],
-    };
-    for name in required {
+    }
+}
+
+/// Checks all known fields of an operation.
+pub(super) fn check(operation: Operation, known: &Known<'_>) -> Result<(), ApiError> {
+    for name in required(operation) {
         if known.get(name).is_none() {
             let message = format!("Missing required parameter: `{name}`.");
             return Err(ApiError::new(ErrorKind::MissingParameter, message).param(name));

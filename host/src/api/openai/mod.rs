@@ -1,8 +1,21 @@
 //! OpenAI's API.
 
 mod fields;
-pub(super) mod models;
+mod models;
 mod request;
-pub(super) mod tasks;
+mod schema;
+mod tasks;
+
+use airlock_sandbox::Operation;
+
+use super::openapi::Api;
 
 pub use request::ParsedRequest;
+pub(super) use schema::request as request_schema;
+
+/// All of it, below `base`.
+pub(super) fn routes(api: Api, base: &str) -> Api {
+    Operation::ALL
+        .into_iter()
+        .fold(models::routes(api, base), |api, operation| tasks::route(api, base, operation))
+}

@@ -5,11 +5,16 @@ use axum::{
     extract::{RawPathParams, State},
     response::{IntoResponse as _, Response},
 };
-use http::HeaderMap;
-use serde_json::{Value, json};
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
-    api::{error::ApiError, extract::ScopePath},
+    api::{
+        error::{ApiError, ErrorKind as E},
+        extract::ScopePath,
+        openapi::{About, Api, named},
+    },
     auth,
     gateway::Worker,
     routing::{RouteError, Scope, visible_models},
@@ -18,16 +23,46 @@ use crate::{
 /// Models are not dated here; the field is required by OpenAI's schema.
 const CREATED: u64 = 0;
 
-pub(in crate::api) async fn list(
+/// OpenAI's.
+#[derive(Serialize, ToSchema)]
+struct Model {
+    id: String,
+    /// `model`
+    object: &'static str,
+    /// Models are not dated: 0.
+    created: u64,
+    owned_by: &'static str,
+}
+
+/// OpenAI's; it has no pages.
+#[derive(Serialize, ToSchema)]
+struct Models {
+    /// `list`
+    object: &'static str,
+    data: Vec<Model>,
+}
+
+pub(super) fn routes(api: Api, base: &str) -> Api {
+    let about = |summary| {
+        let about = About::inference(summary);
+        if base.contains('{') { about.fails(&[E::ClusterNotFound, E::UnsupportedFramework]) } else { about }
+    };
+    let all =
+        about("The models that the key may use").answers(StatusCode::OK, "All of them.", named::<Models>);
+    let one = about("One of them").answers(StatusCode::OK, "It.", named::<Model>).fails(&[E::ModelNotFound]);
+    api.get(&format!("{base}/models"), list, all).get(&format!("{base}/models/{{*id}}"), retrieve, one)
+}
+
+async fn list(
     State(worker): State<Worker>,
     ScopePath(scope): ScopePath,
     headers: HeaderMap,
-) -> Result<Json<Value>, ApiError> {
-    let models: Vec<Value> = names(&worker, &scope, &headers)?.iter().map(|id| model(id)).collect();
-    Ok(Json(json!({ "object": "list", "data": models })))
+) -> Result<Json<Models>, ApiError> {
+    let data = names(&worker, &scope, &headers)?.into_iter().map(model).collect();
+    Ok(Json(Models { object: "list", data }))
 }
 
-pub(in crate::api) async fn retrieve(
+async fn retrieve(
     State(worker): State<Worker>,
     ScopePath(scope): ScopePath,
     params: RawPathParams,
@@ -38,7 +73,7 @@ pub(in crate::api) async fn retrieve(
     if !names.iter().any(|name| name == id) {
         return Err(RouteError::UnknownModel(id.to_owned()).into());
     }
-    Ok(Json(model(id)).into_response())
+    Ok(Json(model(id.to_owned())).into_response())
 }
 
 fn names(worker: &Worker, scope: &Scope, headers: &HeaderMap) -> Result<Vec<String>, ApiError> {
@@ -47,6 +82,6 @@ fn names(worker: &Worker, scope: &Scope, headers: &HeaderMap) -> Result<Vec<Stri
     Ok(visible_models(&gateway.catalog(&caller.tenant), scope, &caller)?)
 }
 
-fn model(id: &str) -> Value {
-    json!({ "id": id, "object": "model", "created": CREATED, "owned_by": "airlock" })
+fn model(id: String) -> Model {
+    Model { id, object: "model", created: CREATED, owned_by: "airlock" }
 }

@@ -6,8 +6,8 @@ use airlock_sandbox::{Operation, Task};
 use axum::{
     extract::{Extension, Request, State},
     response::{IntoResponse as _, Response},
-    routing::{MethodRouter, post},
 };
+use http::StatusCode;
 
 use super::request::ParsedRequest;
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
         edge::Recorded,
         error::{ApiError, ErrorKind},
         extract::{RequestId, ScopePath, authenticate, read_body},
+        openapi::{About, Api, Operations},
     },
     gateway::Worker,
     ledger::{Entry, Outcome},
@@ -22,15 +23,54 @@ use crate::{
     routing::{Scope, candidates, dispatch},
 };
 
+use ErrorKind as E;
+
 /// The route of one operation.
-pub(in crate::api) fn route(operation: Operation) -> MethodRouter<Worker> {
-    post(
-        move |State(worker): State<Worker>,
-              ScopePath(scope): ScopePath,
-              Extension(id): Extension<RequestId>,
-              request: Request| handle(worker, scope, id, operation, request),
-    )
+pub(super) fn route(api: Api, base: &str, operation: Operation) -> Api {
+    let handler = move |State(worker): State<Worker>,
+                        ScopePath(scope): ScopePath,
+                        Extension(id): Extension<RequestId>,
+                        request: Request| handle(worker, scope, id, operation, request);
+    api.post(&format!("{base}/{}", operation.path()), handler, about(base, operation))
 }
+
+fn about(base: &str, operation: Operation) -> About {
+    let Operations { summary, request, answer, events } = Operations::of(operation);
+    let mut forms = vec![("application/json", answer)];
+    forms.extend(events.map(|events| ("text/event-stream", events)));
+    let about = About::inference(summary)
+        .takes(request)
+        .answers_as(StatusCode::OK, "The backend's answer.", &forms)
+        .fails(FAILURES)
+        .relayed();
+    if base.contains('{') { about.fails(&[E::ClusterNotFound, E::UnsupportedFramework]) } else { about }
+}
+
+/// What comes of a body and of the way to a backend, beside what backends and adaptors choose.
+const FAILURES: &[ErrorKind] = &[
+    E::InvalidValue,
+    E::MissingParameter,
+    E::ModelNotFound,
+    E::UnsupportedOperation,
+    E::Maintenance,
+    E::UpstreamError,
+    E::UpstreamAuth,
+    E::UpstreamBadResponse,
+    E::UpstreamUnreachable,
+    E::UpstreamTimeout,
+    E::UpstreamDisconnected,
+    E::ResponseTooLarge,
+    E::OutboundCallLimit,
+    E::EgressDenied,
+    E::AdaptorReported,
+    E::AdaptorTrap,
+    E::AdaptorBadOutput,
+    E::AdaptorMemoryLimit,
+    E::AdaptorCpuLimit,
+    E::AdaptorTimeout,
+    E::AnswerTimeout,
+    E::Overloaded,
+];
 
 /// Every way out of here leaves one ledger record; a client that goes away drops the future, and the
 /// entry with it.
