@@ -15,8 +15,8 @@ default:
 demo *ARGS: build
     @"{{target}}/debug/airlock" demo {{ARGS}}
 
-# Run all tests: format, lints, units, integration, official clients, dependencies.
-test: lint test-rust test-clients test-backends deny
+# Run all tests: format, lints, units, integration, official clients, what the API says of itself, dependencies.
+test: lint test-rust test-clients test-openapi test-backends deny
     @echo "all tests passed"
 
 # Build the adaptors and the host, quick to compile.
@@ -83,7 +83,12 @@ test-clients: build
     @echo "==> official clients"
     AIRLOCK_BIN="{{target}}/debug/airlock" tests/clients/run
 
-# The same before every kind of backend, with real parts behind them; or single cases: ./just test-backends test_globus
+# The real binary against its own description, `/openapi.json`: about 2 minutes; another seed: ./just test-openapi 7
+test-openapi *SEED: build
+    @echo "==> the API's description"
+    AIRLOCK_BIN="{{target}}/debug/airlock" tests/openapi/run {{SEED}}
+
+# The official clients before every kind of backend, with real parts behind them; or single cases: ./just test-backends test_globus
 test-backends *CASES: build
     @echo "==> backends (about 3 minutes more the first time)"
     AIRLOCK_BIN="{{target}}/debug/airlock" tests/backends/run {{CASES}}

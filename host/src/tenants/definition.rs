@@ -133,6 +133,7 @@ pub struct Quota {
     /// Adaptors.
     pub adaptors: usize,
     /// Bytes of all versions of all adaptors together.
+    #[schema(format = "uint64")]
     pub adaptor_bytes: u64,
     /// Adaptor instances at the same time.
     pub instances: usize,

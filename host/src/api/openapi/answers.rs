@@ -51,7 +51,8 @@ impl Operations {
 fn events(_: &mut Components) -> Value {
     let what = "With `stream`: `data: ` and one JSON object in each event, last `data: [DONE]`. After a fault an event with \
         `error`, and no `[DONE]`.";
-    json!({ "type": "string", "description": what })
+    // Not a string: readers of descriptions hold a schema against each event.
+    json!({ "description": what })
 }
 
 /// OpenAI's chat completion, as the backend gives it.
