@@ -114,6 +114,7 @@ struct Embedding {
 
 /// What was counted.
 #[derive(ToSchema)]
+#[schema(as = TokenUsage)]
 struct Usage {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
