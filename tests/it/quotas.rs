@@ -14,9 +14,11 @@ use airlock::{
 };
 use airlock_sandbox::Amounts;
 use airlock_tests::{
-    Airlock, Database, Person, TestGateway, Upstream, adaptor, completion, error, guest, json as answer,
-    on_both_databases, target_dir, tenant_cluster, tenant_endpoint, until, within,
+    Airlock, Database, Gate, Person, TestGateway, Upstream, adaptor, completion, error, guest,
+    json as answer, on_both_databases, sse, target_dir, tenant_cluster, tenant_endpoint, until, within,
 };
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 on_both_databases!(
@@ -24,6 +26,7 @@ on_both_databases!(
     a_day_of_sending_comes_to_an_end_within_a_body,
     what_was_used_is_written_down_and_other_gateways_learn_of_it,
     a_tenant_that_is_made_again_has_used_nothing,
+    a_tenants_large_answers_wait_for_each_other_and_for_nobody_elses,
 );
 
 async fn set_quota(gateway: &TestGateway, tenant: &str, quota: Value) {
@@ -194,6 +197,58 @@ async fn a_tenant_that_is_made_again_has_used_nothing(database: Database) {
     .await;
     gateway.gateway.tenants().settle().await.unwrap();
     assert_eq!(operator.read("/tenants/t/usage").await["egress_bytes"], 0);
+}
+
+/// A backend of answers that are larger than all buffers between. Where it is told to, it holds back their end; the number is
+/// of those whose rest was read.
+async fn large_answers() -> (Upstream, Gate, Arc<AtomicUsize>) {
+    const PIECE: usize = 64 << 10;
+    let (gate, read) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
+    let (held, count) = (gate.clone(), Arc::clone(&read));
+    let backend = Upstream::start(move |seen| {
+        let is_held = String::from_utf8_lossy(&seen.body).contains("hold");
+        let (held, count) = (held.clone(), Arc::clone(&count));
+        let begin = stream::once(async { Bytes::from_static(b"{\"text\":\"") });
+        let text = stream::iter(vec![Bytes::from(vec![b'x'; PIECE]); 256]);
+        let end = stream::once(async move {
+            count.fetch_add(1, Ordering::Relaxed);
+            if is_held {
+                held.pass().await;
+            }
+            Bytes::from_static(b"\"}")
+        });
+        async move {
+            let mut response = sse(begin.chain(text).chain(end));
+            response.headers_mut().insert("content-type", "application/json".parse().unwrap());
+            response
+        }
+    });
+    (backend.await, gate, read)
+}
+
+async fn a_tenants_large_answers_wait_for_each_other_and_for_nobody_elses(database: Database) {
+    let (backend, gate, read) = large_answers().await;
+    let gateway = with_tenant(&database, &backend).await;
+    let user = gateway.person("t", Role::User).await;
+    let ask = |text: &str| {
+        let mut body = airlock_tests::chat_body(false);
+        body["messages"][0]["content"] = json!(text);
+        tokio::spawn(user.chat("m").json(&body).send())
+    };
+    let held: Vec<_> = (0..4).map(|_| ask("hold")).collect();
+    until(async || read.load(Ordering::Relaxed) == 4).await;
+    let fifth = ask("at once");
+    let other = gateway.person("u", Role::User).await;
+    let answer = within(other.chat("m").send()).await.unwrap().bytes().await.unwrap();
+    assert_eq!(answer.len(), (16 << 20) + 11);
+    assert_eq!(read.load(Ordering::Relaxed), 4 + 1, "the fifth waits with its backend");
+    gate.open();
+    for asked in held.into_iter().chain([fifth]) {
+        let answer = within(asked).await.unwrap().unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.content_length(), Some((16 << 20) + 11));
+        assert_eq!(answer.bytes().await.unwrap().len(), (16 << 20) + 11);
+    }
 }
 
 /// With the store gone it is counted on, and written once the store is back.

@@ -40,6 +40,9 @@ pub struct Options {
     /// How often every cell is measured, alone and beside the other tenant in turn.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
+    /// Only what the other tenant does under this name, for example `huge bodies`.
+    #[arg(long)]
+    only: Option<String>,
     /// End with an error unless every target is reached.
     #[arg(long)]
     check: bool,
@@ -68,7 +71,7 @@ pub async fn run(options: &Options) -> Fallible<ExitCode> {
     let pace = Pace { rate: options.rate, connections: CONNECTIONS };
     let right = stage.backend.mock.completion().clone();
     let mut rows = Vec::new();
-    for kind in KINDS {
+    for kind in KINDS.iter().filter(|kind| options.only.as_ref().is_none_or(|only| *only == kind.name)) {
         let mut rounds = Vec::new();
         for round in 0..=options.rounds {
             // Round 0 warms up.

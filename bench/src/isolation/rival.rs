@@ -11,8 +11,8 @@ use crate::tally::Tally;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
@@ -48,30 +48,28 @@ pub async fn load(options: &LoadOptions) -> Fallible<()> {
     let chats: Vec<Chat> = options.models.iter().map(|m| Chat::new(&options.key, m, false)).collect();
     let (pace, next) = (Pace { rate: options.rate, connections: CONNECTIONS }, Arc::new(AtomicU32::new(0)));
     let (begin, time) = (Instant::now(), Duration::from_secs(options.seconds));
-    let mut lanes = JoinSet::new();
+    let (mut lanes, tally) = (JoinSet::new(), Arc::new(Mutex::new(Tally::default())));
     for lane in 0..CONNECTIONS {
-        let (address, next, chats) = (options.address, next.clone(), chats.clone());
+        let (address, next, chats, tally) = (options.address, next.clone(), chats.clone(), tally.clone());
         lanes.spawn(async move {
-            let (mut kept, mut tally) = (None, Tally::default());
+            let mut kept = None;
             for chat in chats.iter().cycle().skip(lane % chats.len().max(1)) {
                 let Some(due) = pace.due(&next, begin, time) else { break };
                 tokio::time::sleep_until(due).await;
                 if begin.elapsed() > time {
                     break;
                 }
-                tally.add(
-                    ask(address, &mut kept, chat).await.map(|(told, _)| told).map_err(|e| e.to_string()),
-                );
+                let done = ask(address, &mut kept, chat).await;
+                let done = done.map(|(told, _)| told).map_err(|error| error.to_string());
+                tally.lock().unwrap_or_else(PoisonError::into_inner).add(done);
             }
-            tally
         });
     }
-    let mut all = Tally::default();
     // What is not answered by then is given up.
     let end = begin + time;
-    while let Ok(Some(lane)) = tokio::time::timeout_at(end, lanes.join_next()).await {
-        all.merge(&lane?);
-    }
+    while let Ok(Some(_)) = tokio::time::timeout_at(end, lanes.join_next()).await {}
+    lanes.shutdown().await;
+    let all = tally.lock().unwrap_or_else(PoisonError::into_inner).clone();
     println!("{}", serde_json::to_string(&all)?);
     Ok(())
 }

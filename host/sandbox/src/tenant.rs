@@ -20,6 +20,8 @@ pub struct TenantLimits {
     pub outbound_calls: usize,
     /// Look-ups of names. A slow name server would otherwise hold threads that others need.
     pub lookups: usize,
+    /// Large answers that are being read: they are held in memory, and whoever reads many at once holds up others.
+    pub large_answers: usize,
     /// CPU time of guests in a day.
     pub daily_cpu: Option<Duration>,
     /// Bytes sent to backends in a day.
@@ -32,6 +34,7 @@ impl Default for TenantLimits {
             instances: Semaphore::MAX_PERMITS,
             outbound_calls: 1024,
             lookups: 8,
+            large_answers: 64,
             daily_cpu: None,
             daily_egress_bytes: None,
         }
@@ -46,6 +49,7 @@ pub struct Tenant {
     instances: Arc<Semaphore>,
     outbound_calls: Arc<Semaphore>,
     lookups: Arc<Semaphore>,
+    large_answers: Arc<Semaphore>,
     groups: Arc<Groups>,
     key_value: KeyValueStore,
     usage: Arc<Usage>,
@@ -72,6 +76,7 @@ impl Tenant {
             instances: semaphore(limits.instances),
             outbound_calls: semaphore(limits.outbound_calls),
             lookups: semaphore(limits.lookups),
+            large_answers: semaphore(limits.large_answers),
             groups: Arc::default(),
             key_value: KeyValueStore::default(),
             usage,
@@ -131,6 +136,11 @@ impl Tenant {
         Arc::clone(&self.outbound_calls)
             .try_acquire_owned()
             .map_err(|_| EgressError::Busy(self.limits.outbound_calls))
+    }
+
+    /// Waits until one more large answer may be read.
+    pub async fn large_answer(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.large_answers).acquire_owned().await.ok()
     }
 
     /// Waits for one of the tenant's look-ups.

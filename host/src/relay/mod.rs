@@ -13,7 +13,7 @@ mod usage;
 
 use std::time::Duration;
 
-use airlock_sandbox::{Answer, EventStream, Fault, UpstreamBody, UpstreamResponse};
+use airlock_sandbox::{Answer, EventStream, Fault, Tenant, UpstreamBody, UpstreamResponse};
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
@@ -78,24 +78,34 @@ pub struct Plan {
 /// An answer of which nothing has gone to the client yet.
 pub enum Opened {
     /// All of it.
-    Complete(Bytes, HeaderMap),
+    Complete(Vec<Bytes>, HeaderMap),
     /// A backend's events.
-    Stream(UpstreamBody, HeaderMap),
+    Stream(Box<UpstreamBody>, HeaderMap),
     /// An adaptor's events.
     Events(Box<EventStream>),
 }
 
 /// Looks at an answer before any of it is sent: its status, its kind, and all of it where it is not a
-/// stream. Until here another answer can still be given instead.
-pub async fn open(answer: Answer, plan: Plan, entry: &mut Entry) -> Result<Opened, RelayError> {
+/// stream. Until here another answer can still be given instead. `owner` is whose endpoint gave it.
+pub async fn open(
+    answer: Answer,
+    plan: Plan,
+    owner: Option<&Tenant>,
+    entry: &mut Entry,
+) -> Result<Opened, RelayError> {
     let limit = plan.max_answer_time;
-    let opened = tokio::time::timeout(limit, open_in_time(answer, plan, entry)).await;
+    let opened = tokio::time::timeout(limit, open_in_time(answer, plan, owner, entry)).await;
     opened.unwrap_or(Err(RelayError::TooLong(limit)))
 }
 
-async fn open_in_time(answer: Answer, plan: Plan, entry: &mut Entry) -> Result<Opened, RelayError> {
+async fn open_in_time(
+    answer: Answer,
+    plan: Plan,
+    owner: Option<&Tenant>,
+    entry: &mut Entry,
+) -> Result<Opened, RelayError> {
     match answer {
-        Answer::Upstream(response) => open_upstream(response, plan, entry).await,
+        Answer::Upstream(response) => open_upstream(response, plan, owner, entry).await,
         Answer::Body(_) if plan.stream => {
             Err(Fault::BadOutput("a task that wants events was answered with a body".into()).into())
         }
@@ -107,7 +117,7 @@ async fn open_in_time(answer: Answer, plan: Plan, entry: &mut Entry) -> Result<O
             complete::check_body(&body, entry)
                 .await
                 .map_err(|why| Fault::BadOutput(format!("its body is {why}")))?;
-            Ok(Opened::Complete(body, HeaderMap::new()))
+            Ok(Opened::Complete(vec![body], HeaderMap::new()))
         }
         Answer::Events(_) if !plan.stream => {
             Err(Fault::BadOutput("a task that wants one answer was answered with events".into()).into())
@@ -119,6 +129,7 @@ async fn open_in_time(answer: Answer, plan: Plan, entry: &mut Entry) -> Result<O
 async fn open_upstream(
     response: UpstreamResponse,
     plan: Plan,
+    owner: Option<&Tenant>,
     entry: &mut Entry,
 ) -> Result<Opened, RelayError> {
     if !response.status.is_success() {
@@ -131,9 +142,9 @@ async fn open_upstream(
     }
     let kept = kept_headers(&response.headers);
     match (is_event_stream(&response.headers), plan.stream) {
-        (true, true) => Ok(Opened::Stream(response.body, kept)),
+        (true, true) => Ok(Opened::Stream(Box::new(response.body), kept)),
         (false, false) => {
-            let body = complete::read(response.body, plan.max_answer_bytes, entry).await?;
+            let body = complete::read(response.body, plan.max_answer_bytes, owner, entry).await?;
             Ok(Opened::Complete(body, kept))
         }
         (false, true) => Err(RelayError::BadAnswer(
@@ -150,9 +161,9 @@ impl Opened {
     pub fn into_response(self, plan: Plan, mut entry: Entry) -> Response {
         entry.note(|r| r.status = 200);
         let (body, headers) = match self {
-            Self::Complete(bytes, mut headers) => {
+            Self::Complete(pieces, mut headers) => {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                (Body::new(complete::WholeBody::new(bytes, entry)), headers)
+                (Body::new(complete::WholeBody::new(pieces, entry)), headers)
             }
             Self::Stream(upstream, headers) => {
                 let body = stream::body(upstream, plan, entry);

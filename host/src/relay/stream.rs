@@ -13,7 +13,7 @@ use super::{Plan, RelayError, bounds::Bounds, framer::Framer};
 use crate::ledger::{Entry, Outcome};
 
 struct Relay {
-    upstream: UpstreamBody,
+    upstream: Box<UpstreamBody>,
     framer: Framer,
     bounds: Bounds,
     plan: Plan,
@@ -23,7 +23,7 @@ struct Relay {
 
 /// Each frame that comes from the backend goes on at once, as far as its events are whole. The client
 /// pulls, so a slow one slows the backend down; dropping the body closes the backend's connection.
-pub(super) fn body(upstream: UpstreamBody, plan: Plan, entry: Entry) -> Body {
+pub(super) fn body(upstream: Box<UpstreamBody>, plan: Plan, entry: Entry) -> Body {
     let framer = Framer::new(!plan.show_usage);
     let bounds = Bounds::new(plan.max_stream_bytes, plan.max_answer_time);
     let relay = Relay { upstream, framer, bounds, plan, entry, over: false };

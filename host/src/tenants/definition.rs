@@ -21,6 +21,9 @@ use crate::{
 /// The kinds of documents that say what a tenant's requests can reach.
 pub const CATALOG_KINDS: [Kind; 3] = [Kind::Cluster, Kind::Endpoint, Kind::Federated];
 
+/// Large answers that one tenant's endpoints have read at the same time; further ones wait.
+const LARGE_ANSWERS: usize = 4;
+
 /// What a document is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -162,6 +165,7 @@ impl Quota {
     pub fn limits(&self) -> TenantLimits {
         TenantLimits {
             instances: self.instances,
+            large_answers: LARGE_ANSWERS,
             daily_cpu: self.cpu_seconds_per_day.map(Duration::from_secs),
             daily_egress_bytes: self.egress_bytes_per_day,
             ..TenantLimits::default()

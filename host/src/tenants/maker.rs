@@ -213,7 +213,8 @@ impl Maker {
     fn tenant(&self, name: &str, settings: &TenantSettings, definition: &Definition) -> Arc<Tenant> {
         let mut limits = settings.quota.limits();
         if name == DEFAULT_TENANT {
-            limits.instances = TenantLimits::default().instances;
+            let TenantLimits { instances, large_answers, .. } = TenantLimits::default();
+            limits = TenantLimits { instances, large_answers, ..limits };
         }
         let known = self.made.get(name);
         match known.filter(|made| since(name, &made.definition) == since(name, definition)) {

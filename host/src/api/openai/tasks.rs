@@ -143,7 +143,8 @@ async fn run(
         .await
         .ok_or_else(|| ApiError::new(ErrorKind::Internal, "no endpoint was asked"))?;
     entry.note(|r| r.endpoint = Some(Arc::clone(&dispatched.endpoint.slug)));
-    let opened = relay::open(dispatched.answer?, plan, entry).await;
+    let owner = dispatched.version.as_ref().map(|version| &**version.grant.tenant());
+    let opened = relay::open(dispatched.answer?, plan, owner, entry).await;
     if let (Some(version), Err(RelayError::Fault(fault))) = (&dispatched.version, &opened) {
         version.note_fault(fault);
     }
