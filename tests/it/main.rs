@@ -58,6 +58,7 @@ mod middlewares;
 mod oauth;
 mod openai_models;
 mod openapi;
+mod operations;
 mod outages;
 mod panics;
 mod process;

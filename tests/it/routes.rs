@@ -118,7 +118,7 @@ async fn unknown_paths_and_methods_are_errors_of_the_same_shape() {
         ("GET", "/", 404, "not_found"),
         ("GET", "/v1", 404, "not_found"),
         ("GET", "/v1/nothing", 404, "not_found"),
-        ("POST", "/v1/responses", 404, "not_found"),
+        ("POST", "/v1/responses/", 404, "not_found"),
         ("GET", "/c/v1/models", 404, "not_found"),
         ("POST", "/v1/chat/completions/", 404, "not_found"),
         ("GET", "//v1//models", 404, "not_found"),

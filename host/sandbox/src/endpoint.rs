@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderMap;
 
 use crate::{
-    Adaptor, AdaptorError, Budgets, Egress, EventStream, Fault, Grant, Meter, Pace, Sandbox,
+    Adaptor, AdaptorError, Budgets, Egress, EventStream, Fault, Grant, Meter, Operation, Pace, Sandbox,
     UpstreamResponse,
     bindings::{
         airlock::adaptor::common,
@@ -31,31 +32,6 @@ pub struct EndpointInfo {
     pub model: String,
     /// One JSON object, without secrets.
     pub config: String,
-}
-
-/// The kind of API call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Operation {
-    /// `chat/completions`
-    ChatCompletions,
-    /// `completions`
-    Completions,
-    /// `embeddings`
-    Embeddings,
-}
-
-impl Operation {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::ChatCompletions, Self::Completions, Self::Embeddings];
-
-    /// The path below `/v1/`.
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::ChatCompletions => "chat/completions",
-            Self::Completions => "completions",
-            Self::Embeddings => "embeddings",
-        }
-    }
 }
 
 /// Who a task runs for, as far as adaptors are told.
@@ -86,6 +62,8 @@ pub struct Task {
     pub user: Option<User>,
     /// The client's JSON.
     pub body: Bytes,
+    /// Those of the client's headers that are meant for the API behind the gateway: [`Operation::client_headers`].
+    pub headers: HeaderMap,
 }
 
 /// What an endpoint gave back, with the instance gone where the contract says so.
@@ -160,7 +138,8 @@ impl Endpoint {
             Reply::Forward(request) => {
                 let body = live.task_body();
                 drop(live); // before the backend is contacted
-                let request = outbound(request, &body)?;
+                let mut request = outbound(request, &body)?;
+                task.operation.pass_on(&task.headers, &mut request);
                 Ok(Answer::Upstream(egress.send(&self.grant, request).await?))
             }
             Reply::Relay(handle) => {
@@ -334,16 +313,6 @@ fn contract_model(model: &ClusterModel) -> cluster::ModelInfo<'_> {
 
 pub(crate) fn contract_user<'a>(user: &'a User, groups: &'a [&'a str]) -> common::User<'a> {
     common::User { id: &user.id, name: user.name.as_deref(), groups, domain: user.domain.as_deref() }
-}
-
-impl From<Operation> for common::Operation<'_> {
-    fn from(operation: Operation) -> Self {
-        match operation {
-            Operation::ChatCompletions => Self::ChatCompletions,
-            Operation::Completions => Self::Completions,
-            Operation::Embeddings => Self::Embeddings,
-        }
-    }
 }
 
 impl From<common::AdaptorError> for AdaptorError {

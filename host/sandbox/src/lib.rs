@@ -23,6 +23,7 @@ mod lane;
 mod limits;
 mod loader;
 mod meter;
+mod operation;
 mod tenant;
 mod usage;
 
@@ -34,7 +35,7 @@ pub use egress::{
     AddressPolicy, AwsKeys, ConnectSettings, Connector, Credential, Egress, EgressError, EgressLimits, Grant,
     OAuthClient, Origin, OutboundRequest, Resolve, Resolving, StandIn, UpstreamBody, UpstreamResponse,
 };
-pub use endpoint::{Answer, Cluster, ClusterModel, Endpoint, EndpointInfo, Job, Jobs, Operation, Task, User};
+pub use endpoint::{Answer, Cluster, ClusterModel, Endpoint, EndpointInfo, Job, Jobs, Task, User};
 pub use engine::{Sandbox, SandboxSettings};
 pub use fault::{AdaptorError, Fault};
 pub use health::Health;
@@ -43,5 +44,6 @@ pub use lane::Pace;
 pub use limits::Budgets;
 pub use loader::{Adaptor, CONTRACT_VERSION, LoadError, MAX_CHAIN};
 pub use meter::Meter;
+pub use operation::{Events, Operation, Vendor};
 pub use tenant::{Tenant, TenantLimits};
 pub use usage::{Amounts, Usage};

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use airlock_sandbox::Vendor;
 use axum::{
     body::Body,
     extract::{FromRequestParts, RawPathParams, Request},
@@ -65,8 +66,21 @@ impl<S: Send + Sync> FromRequestParts<S> for ScopePath {
 
 /// Who asks for inference with a body, before anything of the body is read.
 pub(super) async fn authenticate(keys: &Keys, request: Request) -> Result<(Caller, Parts, Body), ApiError> {
+    authenticate_as(keys, Vendor::OpenAi, request).await
+}
+
+/// The same, of somebody who may show the key as this vendor's clients do.
+pub(super) async fn authenticate_as(
+    keys: &Keys,
+    vendor: Vendor,
+    request: Request,
+) -> Result<(Caller, Parts, Body), ApiError> {
     let (parts, body) = request.into_parts();
-    match keys.authenticate_for(auth::Scope::Inference, &parts.headers) {
+    let caller = match vendor {
+        Vendor::OpenAi => keys.authenticate_for(auth::Scope::Inference, &parts.headers),
+        Vendor::Anthropic => keys.authenticate_either_for(auth::Scope::Inference, &parts.headers),
+    };
+    match caller {
         Ok(caller) => Ok((caller, parts, body)),
         Err(error) => {
             discard(body).await;

@@ -89,6 +89,12 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii()).filter(|t| !t.is_empty())
 }
 
+/// The same, or the value of `x-api-key`, which is where Anthropic's clients have it.
+fn bearer_or_api_key(headers: &HeaderMap) -> Option<&[u8]> {
+    let api_key = || headers.get("x-api-key").map(|value| value.as_bytes().trim_ascii());
+    bearer(headers).or_else(|| api_key().filter(|key| !key.is_empty()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

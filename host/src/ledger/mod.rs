@@ -6,21 +6,17 @@ use std::{
 };
 
 use airlock_sandbox::Operation;
-use serde::Deserialize;
 
 use crate::gauge::Counted;
 
 /// Token counts, as backends report them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     /// Tokens of the prompt.
-    #[serde(default)]
     pub prompt_tokens: u64,
     /// Tokens of the answer.
-    #[serde(default)]
     pub completion_tokens: u64,
     /// Both.
-    #[serde(default)]
     pub total_tokens: u64,
 }
 
@@ -144,6 +140,11 @@ impl Entry {
             ledger,
             _open: open,
         }
+    }
+
+    /// `x-request-id`.
+    pub fn request_id(&self) -> Arc<str> {
+        self.record.as_ref().map_or_else(|| "".into(), |record| Arc::clone(&record.request_id))
     }
 
     /// Notes something.

@@ -2,53 +2,61 @@
 
 use std::convert::Infallible;
 
-use airlock_sandbox::EventStream;
+use airlock_sandbox::{EventStream, Events, Fault};
 use axum::body::Body;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::stream;
 use http_body::Frame;
 use http_body_util::StreamBody;
 
-use super::{Plan, RelayError, bounds::Bounds, framer::holds_usage, usage::Glimpse};
+use super::{
+    Cut, Plan, RelayError,
+    bounds::Bounds,
+    framer::{End, holds_usage},
+    usage::{Counts, Glimpse, NamedGlimpse, next_number},
+};
 use crate::ledger::{Entry, Outcome};
 
 const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
 
-struct Events {
+struct Made {
     source: Option<Box<EventStream>>,
+    form: Events,
     bounds: Bounds,
     plan: Plan,
     entry: Entry,
+    /// Of named events, what has passed of the end, and the latest.
+    end: Option<End>,
+    latest: Bytes,
+    counts: Counts,
 }
 
 /// The client pulls; the guest lives until the stream is over or the client gone.
-pub(super) fn body(source: Box<EventStream>, plan: Plan, entry: Entry) -> Body {
+pub(super) fn body(source: Box<EventStream>, form: Events, plan: Plan, entry: Entry) -> Body {
     let bounds = Bounds::new(plan.max_stream_bytes, plan.max_answer_time);
-    let events = Events { source: Some(source), bounds, plan, entry };
-    Body::new(StreamBody::new(stream::unfold(events, |mut events| async move {
-        let bytes = events.next().await?;
-        Some((Ok::<_, Infallible>(Frame::data(bytes)), events))
+    let (source, latest, counts) = (Some(source), Bytes::new(), Counts::default());
+    let made = Made { source, form, bounds, plan, entry, end: None, latest, counts };
+    Body::new(StreamBody::new(stream::unfold(made, |mut made| async move {
+        let bytes = made.next().await?;
+        Some((Ok::<_, Infallible>(Frame::data(bytes)), made))
     })))
 }
 
-impl Events {
+impl Made {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            let payload = match self.pull().await? {
-                Ok(Some(payload)) => payload,
-                Ok(None) => {
-                    self.source = None;
-                    self.entry.end(Outcome::Completed);
-                    return Some(DONE);
-                }
-                Err(error) => {
-                    self.source = None;
-                    return Some(error_event(self.plan, &mut self.entry, error));
-                }
+            let framed = match self.pull().await? {
+                Ok(Some(payload)) => self.frame(payload),
+                Ok(None) => return self.finish(),
+                Err(error) => Err(error),
             };
-            if !self.is_hidden(&payload) {
-                self.entry.first_byte();
-                return Some(event(&payload));
+            match framed {
+                Ok(Some(event)) => {
+                    self.entry.first_byte();
+                    return Some(event);
+                }
+                Ok(None) => {}
+                Err(error) => return self.fail(error),
             }
         }
     }
@@ -62,36 +70,109 @@ impl Events {
         Some(self.bounds.count(length).and(next))
     }
 
+    /// The event as the client gets it, where it does.
+    fn frame(&mut self, payload: Bytes) -> Result<Option<Bytes>, RelayError> {
+        let Events::Named(last) = self.form else {
+            return Ok((!self.is_hidden(&payload)).then(|| event(None, &payload)));
+        };
+        let bad = |why: String| RelayError::from(Fault::BadOutput(why));
+        let glimpse = NamedGlimpse::of(&payload)
+            .map_err(|error| bad(format!("an event is not an object with a `type`: {error}")))?;
+        if !is_name(&glimpse.name) {
+            return Err(bad(format!("the `type` of an event is no name: {:?}", glimpse.name)));
+        }
+        if let Some(counts) = glimpse.counts {
+            self.counts = counts.after(self.counts);
+            self.entry.usage(self.counts.usage());
+        }
+        self.end = End::of(&glimpse.name, last).or(self.end);
+        let framed = event(Some(&glimpse.name), &payload);
+        self.latest = payload;
+        Ok(Some(framed))
+    }
+
     fn is_hidden(&mut self, payload: &[u8]) -> bool {
         if !holds_usage(payload) {
             return false;
         }
         let Ok(glimpse) = Glimpse::of(payload) else { return false };
-        if let Some(usage) = glimpse.usage {
-            self.entry.usage(usage);
+        if let Some(counts) = glimpse.usage {
+            self.entry.usage(counts.usage());
         }
         !self.plan.show_usage && glimpse.is_usage_only()
     }
+
+    /// The adaptor makes no more events. Named ones tell by themselves whether that was all.
+    fn finish(&mut self) -> Option<Bytes> {
+        match (self.form, self.end) {
+            (Events::Plain, _) => {
+                self.source = None;
+                settle(End::Complete, &mut self.entry);
+                Some(DONE)
+            }
+            (Events::Named(_), Some(end)) => {
+                self.source = None;
+                settle(end, &mut self.entry);
+                None
+            }
+            (Events::Named(last), None) => {
+                let why = format!("its events end without one of {}", last.join(", "));
+                self.fail(Fault::BadOutput(why).into())
+            }
+        }
+    }
+
+    fn fail(&mut self, error: RelayError) -> Option<Bytes> {
+        self.source = None;
+        if let Some(end) = self.end {
+            // Everything was said already.
+            settle(end, &mut self.entry);
+            return None;
+        }
+        Some(error_event(self.plan, &mut self.entry, error, &self.latest))
+    }
 }
 
-/// `data: …`, as one piece.
-fn event(payload: &[u8]) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(payload.len() + 8);
+/// What can stand behind `event:`. A line end in it would begin a line of the adaptor's own.
+fn is_name(name: &str) -> bool {
+    (1..=128).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+}
+
+/// `data: …`, as one piece; behind `event: …` where it has a name.
+fn event(name: Option<&str>, payload: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(payload.len() + name.map_or(0, str::len) + 16);
+    if let Some(name) = name {
+        bytes.put_slice(b"event: ");
+        bytes.put_slice(name.as_bytes());
+        bytes.put_slice(b"\n");
+    }
     bytes.put_slice(b"data: ");
     bytes.put_slice(payload);
     bytes.put_slice(b"\n\n");
     bytes.freeze()
 }
 
+/// Notes how a stream ended that has come to an end of its own.
+pub(super) fn settle(end: End, entry: &mut Entry) {
+    if end == End::Error {
+        entry.note(|r| r.error = Some("upstream_error".into()));
+    }
+    entry.end(if end == End::Error { Outcome::Failed } else { Outcome::Completed });
+}
+
 /// An error inside a stream, noted in the ledger. No `[DONE]` follows: the client library raises on the
-/// event, and would take `[DONE]` for success.
-pub(super) fn error_event(plan: Plan, entry: &mut Entry, error: RelayError) -> Bytes {
+/// event, and would take `[DONE]` for success. `latest` is what the client has got last.
+pub(super) fn error_event(plan: Plan, entry: &mut Entry, error: RelayError, latest: &[u8]) -> Bytes {
     let detail = error.to_string();
-    let rendered = (plan.render)(error);
+    let request_id = entry.request_id();
+    let (operation, next_number) = (plan.operation, next_number(latest));
+    let rendered = (plan.render)(error, &Cut { operation, request_id: &request_id, next_number });
     entry.note(|r| {
         r.error = Some(rendered.code);
         r.detail = Some(detail);
     });
     entry.end(Outcome::Failed);
-    event(&rendered.json)
+    let name = matches!(plan.events, Some(Events::Named(_))).then_some("error");
+    event(name, &rendered.json)
 }

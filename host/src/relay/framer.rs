@@ -1,9 +1,10 @@
 //! Cuts a byte stream into whole server-sent events, unchanged, and reads the usage that passes by.
 
+use airlock_sandbox::Events;
 use bytes::{Bytes, BytesMut};
 use memchr::{memchr2_iter, memmem, memrchr2_iter};
 
-use super::usage::Glimpse;
+use super::usage::{Counts, Glimpse, NamedGlimpse};
 use crate::ledger::Usage;
 
 /// Largest event that is held until it is whole.
@@ -17,30 +18,57 @@ pub struct EventTooLong;
 pub struct Framer {
     tail: BytesMut,
     max_event: usize,
+    form: Events,
     hide_usage: bool,
-    done: bool,
-    usage: Option<Usage>,
+    end: Option<End>,
+    counts: Option<Counts>,
+    latest: Bytes,
+}
+
+/// How a stream has come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// With its last event.
+    Complete,
+    /// The backend itself has told the client of an error.
+    Error,
+}
+
+impl End {
+    /// What an event of this name means for a stream that is complete with one of `last`.
+    pub(super) fn of(name: &str, last: &[&str]) -> Option<Self> {
+        match name {
+            "error" => Some(Self::Error),
+            name => last.contains(&name).then_some(Self::Complete),
+        }
+    }
 }
 
 impl Framer {
-    /// `hide_usage` drops the chunk that only carries usage.
-    pub fn new(hide_usage: bool) -> Self {
-        Self::with_limit(hide_usage, MAX_EVENT)
+    /// `hide_usage` drops the chunk that only carries usage, which streams without names have.
+    pub fn new(form: Events, hide_usage: bool) -> Self {
+        Self::with_limit(form, hide_usage, MAX_EVENT)
     }
 
     /// Holds events of up to `max_event` bytes.
-    pub fn with_limit(hide_usage: bool, max_event: usize) -> Self {
-        Self { tail: BytesMut::new(), max_event, hide_usage, done: false, usage: None }
+    pub fn with_limit(form: Events, hide_usage: bool, max_event: usize) -> Self {
+        let latest = Bytes::new();
+        Self { tail: BytesMut::new(), max_event, form, hide_usage, end: None, counts: None, latest }
     }
 
-    /// Whether `[DONE]` has passed.
-    pub fn is_done(&self) -> bool {
-        self.done
+    /// What has passed of the stream's end: `[DONE]`, or an event with a last name.
+    pub fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// The events that have passed last.
+    pub(super) fn latest(&self) -> &[u8] {
+        &self.latest
     }
 
     /// The latest usage that has passed.
     pub fn usage(&self) -> Option<Usage> {
-        self.usage
+        self.counts.map(Counts::usage)
     }
 
     /// Takes what has come and gives back the events that are whole now, perhaps none.
@@ -65,7 +93,10 @@ impl Framer {
 
     /// Looks at whole events. Most hold nothing of interest and are not parsed.
     fn pass(&mut self, events: Bytes) -> Bytes {
-        if !holds_usage(&events) && memmem::find(&events, b"[DONE]").is_none() {
+        if !events.is_empty() {
+            self.latest = events.clone();
+        }
+        if !holds_usage(&events) && !self.may_hold_end(&events) {
             return events;
         }
         let mut hidden = Vec::new();
@@ -80,11 +111,39 @@ impl Framer {
         if hidden.is_empty() { events } else { without(&events, &hidden) }
     }
 
+    fn may_hold_end(&self, events: &[u8]) -> bool {
+        let holds = |text: &str| memmem::find(events, text.as_bytes()).is_some();
+        match self.form {
+            Events::Plain => holds("[DONE]"),
+            Events::Named(last) => holds("\"error\"") || last.iter().any(|name| holds(name)),
+        }
+    }
+
     /// True for an event that the client does not get.
     fn look_at(&mut self, event: &[u8]) -> bool {
         let Some(data) = data_of(event) else { return false };
+        match self.form {
+            Events::Plain => self.look_at_plain(data),
+            Events::Named(last) => {
+                // What cannot be read is the client's to complain about, as everywhere in a stream.
+                if let Ok(glimpse) = NamedGlimpse::of(data) {
+                    self.add(glimpse.counts);
+                    self.end = End::of(&glimpse.name, last).or(self.end);
+                }
+                false
+            }
+        }
+    }
+
+    fn add(&mut self, counts: Option<Counts>) {
+        if let Some(counts) = counts {
+            self.counts = Some(counts.after(self.counts.unwrap_or_default()));
+        }
+    }
+
+    fn look_at_plain(&mut self, data: &[u8]) -> bool {
         if data == b"[DONE]" {
-            self.done = true;
+            self.end = Some(End::Complete);
             return false;
         }
         if !holds_usage(data) {
@@ -92,7 +151,7 @@ impl Framer {
         }
         match Glimpse::of(data) {
             Ok(glimpse) => {
-                self.usage = glimpse.usage.or(self.usage);
+                self.add(glimpse.usage);
                 self.hide_usage && glimpse.is_usage_only()
             }
             Err(_) => false,
@@ -166,13 +225,13 @@ mod tests {
         );
         let bytes = text.as_bytes();
         for cut in 1..bytes.len() {
-            let mut framer = Framer::new(false);
+            let mut framer = Framer::new(Events::Plain, false);
             let (a, b) = bytes.split_at(cut);
             assert_eq!(run(&mut framer, &[a, b]), bytes, "cut at {cut}");
-            assert!(framer.is_done());
+            assert!(framer.end().is_some());
             assert_eq!(framer.usage().unwrap().total_tokens, 7);
         }
-        let mut framer = Framer::new(false);
+        let mut framer = Framer::new(Events::Plain, false);
         let single: Vec<&[u8]> = bytes.chunks(1).collect();
         assert_eq!(run(&mut framer, &single), bytes);
     }
@@ -181,10 +240,10 @@ mod tests {
     fn an_empty_line_ends_an_event_in_any_spelling() {
         for end in ["\n\n", "\r\n\r\n", "\r\r", "\r\n\n", "\n\r\n", "\n\r", "\r\n\r"] {
             let text = format!("data: 1{end}{USAGE}{end}data: [DONE]{end}d");
-            let mut framer = Framer::new(true);
+            let mut framer = Framer::new(Events::Plain, true);
             let out = String::from_utf8(run(&mut framer, &[text.as_bytes()])).unwrap();
             assert_eq!(out, format!("data: 1{end}data: [DONE]{end}"));
-            assert!(framer.is_done() && framer.usage().is_some(), "{end:?}");
+            assert!(framer.end().is_some() && framer.usage().is_some(), "{end:?}");
         }
     }
 
@@ -192,7 +251,7 @@ mod tests {
     #[test]
     fn large_events_and_many_events_take_time_in_proportion() {
         let start = std::time::Instant::now();
-        let mut framer = Framer::new(false);
+        let mut framer = Framer::new(Events::Plain, false);
         let piece = Bytes::from(vec![b'x'; 1024]);
         assert!((0..8 << 10).all(|_| framer.push(piece.clone()).unwrap().is_empty()));
         for end in ["\n\n", "\r\r"] {
@@ -205,10 +264,10 @@ mod tests {
 
     #[test]
     fn a_part_of_an_event_waits_for_its_end() {
-        let mut framer = Framer::new(false);
+        let mut framer = Framer::new(Events::Plain, false);
         assert!(framer.push(Bytes::from_static(b"data: 1\n")).unwrap().is_empty());
         assert_eq!(framer.push(Bytes::from_static(b"\ndata")).unwrap(), "data: 1\n\n");
-        assert!(!framer.is_done());
+        assert!(framer.end().is_none());
     }
 
     #[test]
@@ -216,7 +275,7 @@ mod tests {
         let before = "data: {\"choices\":[{}],\"usage\":null}\n\n";
         let quoting = "data: {\"choices\":[{\"delta\":{\"content\":\"\\\"usage\\\"\"}}]}\n\n";
         let text = format!("{before}{quoting}{USAGE}\n\ndata: [DONE]\n\n");
-        let mut framer = Framer::new(true);
+        let mut framer = Framer::new(Events::Plain, true);
         let out = run(&mut framer, &[text.as_bytes()]);
         assert_eq!(String::from_utf8(out).unwrap(), format!("{before}{quoting}data: [DONE]\n\n"));
         assert_eq!(framer.usage().unwrap().prompt_tokens, 3);
@@ -225,14 +284,40 @@ mod tests {
     #[test]
     fn usage_on_a_chunk_with_choices_is_counted_and_kept() {
         let text = "data: {\"choices\":[{}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2,\"total_tokens\":3}}\n\n";
-        let mut framer = Framer::new(true);
+        let mut framer = Framer::new(Events::Plain, true);
         assert_eq!(run(&mut framer, &[text.as_bytes()]), text.as_bytes());
         assert_eq!(framer.usage().unwrap().completion_tokens, 2);
     }
 
+    /// Of Anthropic's events the first counts the prompt, and a later one the answer.
+    #[test]
+    fn named_events_pass_unchanged_and_their_end_and_usage_are_seen() {
+        let text = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n\
+            event: x\ndata: {\"type\":\"x\",\"text\":\"message_stop \\\"error\\\"\"}\n\n\
+            event: message_delta\ndata: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":5}}\n\n";
+        let stop = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+        for cut in 1..text.len() {
+            let mut framer = Framer::new(Events::Named(&["message_stop"]), true);
+            let (a, b) = text.as_bytes().split_at(cut);
+            assert_eq!(run(&mut framer, &[a, b]), text.as_bytes(), "cut at {cut}");
+            assert_eq!(framer.end(), None);
+            let usage = framer.usage().unwrap();
+            assert_eq!((usage.prompt_tokens, usage.completion_tokens, usage.total_tokens), (9, 5, 14));
+            assert_eq!(run(&mut framer, &[stop.as_bytes()]), stop.as_bytes());
+            assert_eq!(framer.end(), Some(End::Complete));
+        }
+    }
+
+    #[test]
+    fn a_backends_own_error_is_an_end() {
+        let mut framer = Framer::new(Events::Named(&["message_stop"]), true);
+        run(&mut framer, &[b"event: error\ndata: {\"type\": \"error\",\"error\":{}}\n\n"]);
+        assert_eq!(framer.end(), Some(End::Error));
+    }
+
     #[test]
     fn an_event_without_end_is_refused() {
-        let mut framer = Framer::new(false);
+        let mut framer = Framer::new(Events::Plain, false);
         assert_eq!(framer.push(Bytes::from(vec![b'a'; MAX_EVENT + 1])), Err(EventTooLong));
     }
 }

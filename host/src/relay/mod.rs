@@ -13,7 +13,9 @@ mod usage;
 
 use std::time::Duration;
 
-use airlock_sandbox::{Answer, EventStream, Fault, Tenant, UpstreamBody, UpstreamResponse};
+use airlock_sandbox::{
+    Answer, EventStream, Events, Fault, Operation, Tenant, UpstreamBody, UpstreamResponse,
+};
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
@@ -22,7 +24,7 @@ use crate::ledger::Entry;
 
 /// For the fuzzer, which feeds it without a backend.
 #[doc(hidden)]
-pub use framer::Framer;
+pub use framer::{End, Framer};
 pub use upstream_error::UpstreamFailure;
 
 /// Why an answer could not be given, or not to its end.
@@ -38,7 +40,7 @@ pub enum RelayError {
     #[error("{0}")]
     BadAnswer(String),
     /// The stream ended before its end.
-    #[error("the backend's stream broke off before `[DONE]`")]
+    #[error("the backend's stream broke off before its last event")]
     Truncated,
     /// The answer takes longer than any may.
     #[error("the answer was not complete after {0:?}")]
@@ -46,6 +48,16 @@ pub enum RelayError {
     /// The stream carries more than any may.
     #[error("the stream is larger than {0} bytes")]
     TooLarge(u64),
+}
+
+/// Where a stream is broken off.
+pub struct Cut<'a> {
+    /// What was asked for.
+    pub operation: Operation,
+    /// `x-request-id`.
+    pub request_id: &'a str,
+    /// The `sequence_number` that the next event would have had, where events have one.
+    pub next_number: u64,
 }
 
 /// An error as it stands inside a stream.
@@ -59,8 +71,10 @@ pub struct Rendered {
 /// What the client asked for, and how errors look to it.
 #[derive(Clone, Copy)]
 pub struct Plan {
-    /// Whether it wants events.
-    pub stream: bool,
+    /// What was asked for.
+    pub operation: Operation,
+    /// What its events look like, where it wants events.
+    pub events: Option<Events>,
     /// Whether it wants the chunk with the usage.
     pub show_usage: bool,
     /// Largest complete answer.
@@ -72,7 +86,7 @@ pub struct Plan {
     /// How long a client may read nothing of a stream.
     pub client_stall: Duration,
     /// Errors inside a stream.
-    pub render: fn(RelayError) -> Rendered,
+    pub render: fn(RelayError, &Cut<'_>) -> Rendered,
 }
 
 /// An answer of which nothing has gone to the client yet.
@@ -80,9 +94,9 @@ pub enum Opened {
     /// All of it.
     Complete(Vec<Bytes>, HeaderMap),
     /// A backend's events.
-    Stream(Box<UpstreamBody>, HeaderMap),
+    Stream(Box<UpstreamBody>, Events, HeaderMap),
     /// An adaptor's events.
-    Events(Box<EventStream>),
+    Events(Box<EventStream>, Events),
 }
 
 /// Looks at an answer before any of it is sent: its status, its kind, and all of it where it is not a
@@ -104,12 +118,12 @@ async fn open_in_time(
     owner: Option<&Tenant>,
     entry: &mut Entry,
 ) -> Result<Opened, RelayError> {
-    match answer {
-        Answer::Upstream(response) => open_upstream(response, plan, owner, entry).await,
-        Answer::Body(_) if plan.stream => {
+    match (answer, plan.events) {
+        (Answer::Upstream(response), _) => open_upstream(response, plan, owner, entry).await,
+        (Answer::Body(_), Some(_)) => {
             Err(Fault::BadOutput("a task that wants events was answered with a body".into()).into())
         }
-        Answer::Body(body) => {
+        (Answer::Body(body), None) => {
             if body.len() > plan.max_answer_bytes {
                 let limit = plan.max_answer_bytes;
                 return Err(Fault::BadOutput(format!("its body is larger than {limit} bytes")).into());
@@ -119,10 +133,10 @@ async fn open_in_time(
                 .map_err(|why| Fault::BadOutput(format!("its body is {why}")))?;
             Ok(Opened::Complete(vec![body], HeaderMap::new()))
         }
-        Answer::Events(_) if !plan.stream => {
+        (Answer::Events(_), None) => {
             Err(Fault::BadOutput("a task that wants one answer was answered with events".into()).into())
         }
-        Answer::Events(events) => Ok(Opened::Events(events)),
+        (Answer::Events(source), Some(events)) => Ok(Opened::Events(source, events)),
     }
 }
 
@@ -141,16 +155,16 @@ async fn open_upstream(
         )));
     }
     let kept = kept_headers(&response.headers);
-    match (is_event_stream(&response.headers), plan.stream) {
-        (true, true) => Ok(Opened::Stream(Box::new(response.body), kept)),
-        (false, false) => {
+    match (is_event_stream(&response.headers), plan.events) {
+        (true, Some(events)) => Ok(Opened::Stream(Box::new(response.body), events, kept)),
+        (false, None) => {
             let body = complete::read(response.body, plan.max_answer_bytes, owner, entry).await?;
             Ok(Opened::Complete(body, kept))
         }
-        (false, true) => Err(RelayError::BadAnswer(
+        (false, Some(_)) => Err(RelayError::BadAnswer(
             "the backend answered with one body, though a stream was asked for".into(),
         )),
-        (true, false) => {
+        (true, None) => {
             Err(RelayError::BadAnswer("the backend answered with a stream, though none was asked for".into()))
         }
     }
@@ -165,12 +179,12 @@ impl Opened {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 (Body::new(complete::WholeBody::new(pieces, entry)), headers)
             }
-            Self::Stream(upstream, headers) => {
-                let body = stream::body(upstream, plan, entry);
+            Self::Stream(upstream, events, headers) => {
+                let body = stream::body(upstream, events, plan, entry);
                 (stall::watched(body, plan.client_stall), event_headers(headers))
             }
-            Self::Events(events) => {
-                let body = events::body(events, plan, entry);
+            Self::Events(source, events) => {
+                let body = events::body(source, events, plan, entry);
                 (stall::watched(body, plan.client_stall), event_headers(HeaderMap::new()))
             }
         };
@@ -201,7 +215,9 @@ fn kept_headers(headers: &HeaderMap) -> HeaderMap {
         .iter()
         .filter(|(name, _)| {
             let name = name.as_str();
-            name.starts_with("x-ratelimit-") || name == "openai-processing-ms"
+            name.starts_with("x-ratelimit-")
+                || name.starts_with("anthropic-ratelimit-")
+                || name == "openai-processing-ms"
         })
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use airlock_sandbox::{Fault, UpstreamBody};
+use airlock_sandbox::{Events, Fault, UpstreamBody};
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
@@ -10,7 +10,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 
 use super::{Plan, RelayError, bounds::Bounds, framer::Framer};
-use crate::ledger::{Entry, Outcome};
+use crate::ledger::Entry;
 
 struct Relay {
     upstream: Box<UpstreamBody>,
@@ -23,8 +23,8 @@ struct Relay {
 
 /// Each frame that comes from the backend goes on at once, as far as its events are whole. The client
 /// pulls, so a slow one slows the backend down; dropping the body closes the backend's connection.
-pub(super) fn body(upstream: Box<UpstreamBody>, plan: Plan, entry: Entry) -> Body {
-    let framer = Framer::new(!plan.show_usage);
+pub(super) fn body(upstream: Box<UpstreamBody>, events: Events, plan: Plan, entry: Entry) -> Body {
+    let framer = Framer::new(events, !plan.show_usage);
     let bounds = Bounds::new(plan.max_stream_bytes, plan.max_answer_time);
     let relay = Relay { upstream, framer, bounds, plan, entry, over: false };
     Body::new(StreamBody::new(stream::unfold(relay, |mut relay| async move {
@@ -62,23 +62,24 @@ impl Relay {
         Ok(Some(events))
     }
 
-    /// The client library takes a plain end for a complete answer, so a missing `[DONE]` has to be said.
+    /// The client library takes a plain end for a complete answer, so a missing last event has to be said.
     fn finish(&mut self) -> Option<Bytes> {
-        if !self.framer.is_done() {
-            return self.fail(RelayError::Truncated);
+        match self.framer.end() {
+            None => return self.fail(RelayError::Truncated),
+            Some(end) => super::events::settle(end, &mut self.entry),
         }
         self.over = true;
-        self.entry.end(Outcome::Completed);
         None
     }
 
     fn fail(&mut self, error: RelayError) -> Option<Bytes> {
         self.over = true;
-        if self.framer.is_done() {
+        if let Some(end) = self.framer.end() {
             // Everything was said already; only the connection's end was untidy.
-            self.entry.end(Outcome::Completed);
+            super::events::settle(end, &mut self.entry);
             return None;
         }
-        Some(super::events::error_event(self.plan, &mut self.entry, error))
+        let latest = self.framer.latest();
+        Some(super::events::error_event(self.plan, &mut self.entry, error, latest))
     }
 }

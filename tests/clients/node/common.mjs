@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 // The packages lie outside the checkout, where an import by name would not look.
 const packages = pathToFileURL(`${process.env.AIRLOCK_NODE_MODULES}/`);
 export const { default: OpenAI } = await import(new URL('openai/index.mjs', packages));
+export const { default: Anthropic } = await import(new URL('@anthropic-ai/sdk/index.mjs', packages));
 
 export const GATEWAY = process.env.AIRLOCK_URL;
 export const KEY = process.env.AIRLOCK_KEY;

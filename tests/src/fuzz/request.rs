@@ -1,19 +1,16 @@
 //! Bodies of requests: what is taken is a JSON object that says what the gateway read in it.
 
 use airlock::api::ParsedRequest;
-use airlock_sandbox::Operation;
+use airlock_sandbox::{Events, Operation};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::{assert_one_line, json};
 
-const OPERATIONS: [Operation; 3] =
-    [Operation::ChatCompletions, Operation::Completions, Operation::Embeddings];
-
 /// `data` is a body, for each of the operations.
 pub fn check(data: &[u8]) {
     let body = Bytes::copy_from_slice(data);
-    for operation in OPERATIONS {
+    for operation in Operation::ALL {
         match ParsedRequest::read(operation, body.clone()) {
             Ok(request) => check_taken(operation, &request, data),
             Err(error) => {
@@ -31,9 +28,9 @@ fn check_taken(operation: Operation, request: &ParsedRequest, data: &[u8]) {
     assert!(asks_for_usage || request.body == data, "the client's bytes were changed");
     let (Some(mut sent), Some(mut passed)) = (object(data), object(&request.body)) else { return };
     assert_eq!(sent["model"], request.model.as_str());
-    let streams = sent["stream"] == true && operation != Operation::Embeddings;
+    let streams = sent["stream"] == true && operation.events().is_some();
     assert_eq!(request.stream, streams);
-    if request.stream {
+    if request.stream && operation.events() == Some(Events::Plain) {
         assert_eq!(passed["stream_options"]["include_usage"], true, "usage is not asked for");
         assert!(!request.show_usage || sent["stream_options"]["include_usage"] == true);
     }

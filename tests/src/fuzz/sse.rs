@@ -4,6 +4,7 @@
 mod parser;
 
 use airlock::{ledger::Usage, relay::Framer};
+use airlock_sandbox::Events;
 use bytes::Bytes;
 use parser::{Event, EventTooLong, Parser};
 use serde_json::Value;
@@ -84,7 +85,7 @@ fn check_framer(data: &[u8], cuts: &[Vec<&[u8]>]) {
 }
 
 fn frame(chunks: &[&[u8]], hide_usage: bool, limit: usize) -> Result<Framed, ()> {
-    let mut framer = Framer::with_limit(hide_usage, limit);
+    let mut framer = Framer::with_limit(Events::Plain, hide_usage, limit);
     let mut pieces = Vec::new();
     let mut held = 0;
     for chunk in chunks {
@@ -103,7 +104,7 @@ fn frame(chunks: &[&[u8]], hide_usage: bool, limit: usize) -> Result<Framed, ()>
             pieces.push(piece);
         }
     }
-    Ok(Framed { pieces, done: framer.is_done(), usage: framer.usage() })
+    Ok(Framed { pieces, done: framer.end().is_some(), usage: framer.usage() })
 }
 
 /// `[DONE]` is noticed where it stands, and nowhere else.

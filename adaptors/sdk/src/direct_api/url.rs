@@ -3,11 +3,12 @@
 use crate::AdaptorError;
 
 /// Paths of operations, longest first where one ends with another.
-const OPERATIONS: [&str; 13] = [
+const OPERATIONS: [&str; 15] = [
     "chat/completions",
     "completions",
     "embeddings",
     "responses",
+    "messages/count_tokens",
     "messages",
     "rerank",
     "score",
@@ -17,6 +18,7 @@ const OPERATIONS: [&str; 13] = [
     "audio/speech",
     "images/generations",
     "images/edits",
+    "images/variations",
 ];
 
 /// The URL of an API, checked, in parts.

@@ -1,6 +1,7 @@
 //! Errors on their way to a client: the table of their kinds, their form, and what they are made from.
 
 mod causes;
+mod forms;
 mod table;
 
 use std::time::Duration;
@@ -12,8 +13,6 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
-
-use crate::relay::{RelayError, Rendered};
 
 pub use table::{ErrorKind, Row};
 
@@ -96,6 +95,10 @@ impl ApiError {
 
     /// OpenAI's error object.
     pub fn body(&self) -> Bytes {
+        Bytes::from(self.openai().to_string())
+    }
+
+    fn openai(&self) -> Value {
         let mut body = json!({ "error": {
             "message": self.message, "type": self.type_, "param": self.param, "code": self.code,
         }});
@@ -103,13 +106,7 @@ impl ApiError {
         {
             error.insert("details".into(), more.clone());
         }
-        Bytes::from(body.to_string())
-    }
-
-    /// An error inside a stream.
-    pub fn render(error: RelayError) -> Rendered {
-        let error = Self::from(error);
-        Rendered { code: error.code.clone(), json: error.body() }
+        body
     }
 
     /// Every 429 and 503 says when to try again.
@@ -123,7 +120,14 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(self.body()));
+        let body = self.body();
+        self.with_body(body)
+    }
+}
+
+impl ApiError {
+    fn with_body(&self, body: Bytes) -> Response {
+        let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

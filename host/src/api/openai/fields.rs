@@ -39,17 +39,21 @@ pub(super) struct Field {
 }
 
 const ANY: &[Operation] = &[Chat, Completions, Embeddings];
+/// What is known of an operation whose body is its backend's business.
+const EVERY: &[Operation] = &Operation::ALL;
+const STREAMED: &[Operation] =
+    &[Chat, Completions, Operation::Responses, Operation::Messages, Operation::ImageGenerations];
 const GENERATING: &[Operation] = &[Chat, Completions];
 const MAX: i64 = i64::MAX;
 
 #[rustfmt::skip]
 pub(super) const FIELDS: &[Field] = &[
-    Field { name: "model", of: ANY, rule: Rule::Text },
+    Field { name: "model", of: EVERY, rule: Rule::Text },
     Field { name: "user", of: ANY, rule: Rule::Text },
     Field { name: "messages", of: &[Chat], rule: Rule::Messages },
     Field { name: "prompt", of: &[Completions], rule: Rule::Input },
     Field { name: "input", of: &[Embeddings], rule: Rule::Input },
-    Field { name: "stream", of: GENERATING, rule: Rule::Bool },
+    Field { name: "stream", of: STREAMED, rule: Rule::Bool },
     Field { name: "stream_options", of: GENERATING, rule: Rule::StreamOptions },
     Field { name: "temperature", of: GENERATING, rule: Rule::Number(0.0, 2.0) },
     Field { name: "top_p", of: GENERATING, rule: Rule::Number(0.0, 1.0) },
@@ -83,11 +87,17 @@ pub(super) fn is_known(name: &str) -> bool {
 }
 
 /// The fields that an operation needs.
-pub(super) const fn required(operation: Operation) -> [&'static str; 2] {
+pub(super) const fn required(operation: Operation) -> &'static [&'static str] {
     match operation {
-        Chat => ["model", "messages"],
-        Completions => ["model", "prompt"],
-        Embeddings => ["model", "input"],
+        Chat => &["model", "messages"],
+        Completions => &["model", "prompt"],
+        Embeddings => &["model", "input"],
+        Operation::Responses
+        | Operation::Messages
+        | Operation::CountTokens
+        | Operation::Moderations
+        | Operation::Rerank
+        | Operation::ImageGenerations => &["model"],
     }
 }
 
@@ -96,7 +106,7 @@ pub(super) fn check(operation: Operation, known: &Known<'_>) -> Result<(), ApiEr
     for name in required(operation) {
         if known.get(name).is_none() {
             let message = format!("Missing required parameter: `{name}`.");
-            return Err(ApiError::new(ErrorKind::MissingParameter, message).param(name));
+            return Err(ApiError::new(ErrorKind::MissingParameter, message).param(*name));
         }
     }
     for field in FIELDS.iter().filter(|f| f.of.contains(&operation)) {
@@ -104,7 +114,8 @@ pub(super) fn check(operation: Operation, known: &Known<'_>) -> Result<(), ApiEr
             check_field(field.name, field.rule, raw)?;
         }
     }
-    check_together(known)
+    // The same names mean other things elsewhere.
+    if ANY.contains(&operation) { check_together(known) } else { Ok(()) }
 }
 
 /// Rules over more than one field.

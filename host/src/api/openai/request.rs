@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use airlock_sandbox::Operation;
+use airlock_sandbox::{Events, Operation};
 use bytes::{Bytes, BytesMut};
 use serde::{
     Deserialize, Deserializer,
@@ -32,10 +32,11 @@ impl ParsedRequest {
         let known = Known::read(&body)?;
         fields::check(operation, &known)?;
         let model = known.get_as::<String>("model").unwrap_or_default();
-        let can_stream = operation != Operation::Embeddings;
-        let stream = can_stream && known.get_as::<bool>("stream").unwrap_or(false);
-        let show_usage =
-            known.get_as::<StreamOptions>("stream_options").and_then(|o| o.include_usage).unwrap_or(false);
+        let stream = operation.events().is_some() && known.get_as::<bool>("stream").unwrap_or(false);
+        // Where events have names, usage comes with one that has to be there anyway.
+        let is_optional = operation.events() == Some(Events::Plain);
+        let show_usage = !is_optional
+            || known.get_as::<StreamOptions>("stream_options").and_then(|o| o.include_usage).unwrap_or(false);
         let body = if stream && !show_usage { with_usage(&body, &known)? } else { body.clone() };
         Ok(Self { model, stream, show_usage, body })
     }

@@ -2,19 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use airlock_sandbox::{Operation, Task};
+use airlock_sandbox::{Operation, Task, Vendor};
 use axum::{
     extract::{Extension, Request, State},
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
 use super::request::ParsedRequest;
 use crate::{
     api::{
         edge::Recorded,
         error::{ApiError, ErrorKind},
-        extract::{RequestId, ScopePath, authenticate, read_body},
+        extract::{RequestId, ScopePath, authenticate_as, read_body},
         openapi::{About, Api, Operations},
     },
     gateway::Worker,
@@ -39,6 +39,7 @@ fn about(base: &str, operation: Operation) -> About {
     let mut forms = vec![("application/json", answer)];
     forms.extend(events.map(|events| ("text/event-stream", events)));
     let about = About::inference(summary)
+        .of(operation.vendor())
         .takes(request)
         .answers_as(StatusCode::OK, "The backend's answer.", &forms)
         .fails(FAILURES)
@@ -83,7 +84,7 @@ async fn handle(
 ) -> Response {
     let (ledger, open) = (Arc::clone(worker.gateway().ledger()), worker.gateway().requests().count());
     let mut entry = Entry::open(ledger, open, Arc::clone(&id), operation);
-    let mut response = match run(&worker, &scope, id, operation, request, &mut entry).await {
+    let mut response = match run(&worker, &scope, Arc::clone(&id), operation, request, &mut entry).await {
         Ok((opened, plan)) => opened.into_response(plan, entry),
         Err(error) => {
             entry.note(|r| {
@@ -92,9 +93,12 @@ async fn handle(
                 r.detail = Some(error.detail().to_owned());
             });
             entry.end(Outcome::Failed);
-            error.into_response()
+            error.answer(operation, &id)
         }
     };
+    if let (Vendor::Anthropic, Ok(id)) = (operation.vendor(), HeaderValue::from_str(&id)) {
+        response.headers_mut().insert("request-id", id);
+    }
     response.extensions_mut().insert(Recorded);
     response
 }
@@ -108,7 +112,7 @@ async fn run(
     entry: &mut Entry,
 ) -> Result<(relay::Opened, Plan), ApiError> {
     let gateway = worker.gateway();
-    let (caller, parts, body) = authenticate(gateway.keys(), request).await?;
+    let (caller, parts, body) = authenticate_as(gateway.keys(), operation.vendor(), request).await?;
     entry.note(|r| r.caller = Some(Arc::clone(&caller.name)));
 
     let settings = gateway.settings();
@@ -123,7 +127,8 @@ async fn run(
     let candidates =
         candidates(&gateway.catalog(&caller.tenant), scope, &caller, &parsed.model, operation, turn)?;
     let plan = Plan {
-        stream: parsed.stream,
+        operation,
+        events: operation.events().filter(|_| parsed.stream),
         show_usage: parsed.show_usage,
         max_answer_bytes: settings.max_answer_bytes,
         max_stream_bytes: settings.max_stream_bytes,
@@ -138,6 +143,7 @@ async fn run(
         stream: parsed.stream,
         user: Some(caller.for_adaptors()),
         body: parsed.body,
+        headers: operation.client_headers(&parts.headers),
     });
     let dispatched = dispatch(worker.egress(), candidates, turn, &task)
         .await

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use airlock_sandbox::Vendor;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::{Components, Source, document};
+use super::{
+    Components, Source, document,
+    schemas::{relayed_error, request_id},
+};
 use crate::api::error::{ErrorKind, Row};
 use ErrorKind as E;
 
@@ -30,6 +34,8 @@ pub(in crate::api) struct About {
     answers: Vec<Answer>,
     errors: Vec<ErrorKind>,
     is_tagged: bool,
+    /// Whose errors its errors look like.
+    vendor: Vendor,
 }
 
 /// One answer that is no error.
@@ -51,6 +57,7 @@ impl About {
             answers: Vec::new(),
             errors: Vec::new(),
             is_tagged: false,
+            vendor: Vendor::OpenAi,
         }
     }
 
@@ -68,6 +75,23 @@ impl About {
     /// A route of the admin API.
     pub(in crate::api) fn admin(summary: &'static str) -> Self {
         Self::keyed(summary).fails(&[E::Forbidden, E::InsufficientScope, E::ResourceNotFound])
+    }
+
+    /// It belongs to the API of this vendor.
+    pub(in crate::api) fn of(self, vendor: Vendor) -> Self {
+        let about = Self { vendor, ..self };
+        match vendor {
+            Vendor::OpenAi => about,
+            Vendor::Anthropic => {
+                let text = || json!({ "type": "string" });
+                about.parameter("header", "anthropic-version", "Goes on to the backend.", text()).parameter(
+                    "header",
+                    "anthropic-beta",
+                    "The same.",
+                    text(),
+                )
+            }
+        }
     }
 
     /// It takes this as JSON, at most so large.
@@ -150,7 +174,11 @@ impl About {
     pub(super) fn operation(self, method: &str, template: &str, components: &mut Components) -> Value {
         let words = template.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
         let id: Vec<&str> = [method].into_iter().chain(words).collect();
-        let security = if self.needs_key { json!([{ "key": [] }]) } else { json!([]) };
+        let security = match (self.needs_key, self.vendor) {
+            (false, _) => json!([]),
+            (true, Vendor::OpenAi) => json!([{ "key": [] }]),
+            (true, Vendor::Anthropic) => json!([{ "key": [] }, { "x-api-key": [] }]),
+        };
         let parameters: Vec<Value> =
             path_parameters(template).chain(self.parameters.iter().cloned()).collect();
         let mut operation = json!({
@@ -173,7 +201,7 @@ impl About {
     fn responses(&self, components: &mut Components) -> Map<String, Value> {
         let mut responses = Map::new();
         for Answer { status, what, content } in &self.answers {
-            let mut headers = json!({ "x-request-id": { "$ref": "#/components/headers/x-request-id" } });
+            let mut headers = request_id(self.vendor);
             if let (true, Some(headers)) = (self.is_tagged, headers.as_object_mut()) {
                 headers.insert("etag".into(), json!({ "$ref": "#/components/headers/etag" }));
             }
@@ -195,12 +223,11 @@ impl About {
         for (status, rows) in errors {
             // Nobody but the gateway tells a client that its key is wrong.
             let is_relayed = self.is_relayed && status != 401;
-            responses.insert(status.to_string(), components.error(&rows, is_relayed));
+            responses.insert(status.to_string(), components.error(&rows, is_relayed, self.vendor));
         }
         if self.is_relayed {
             let what = "What the backend or its adaptor says.";
-            let error =
-                json!({ "application/json": { "schema": { "$ref": "#/components/schemas/RelayedError" } } });
+            let error = json!({ "application/json": { "schema": relayed_error(self.vendor) } });
             for range in ["4XX", "5XX"] {
                 responses.insert(range.into(), json!({ "description": what, "content": error }));
             }

@@ -43,6 +43,42 @@ impl Operations {
                 answer: named::<Embeddings>,
                 events: None,
             },
+            Operation::Responses => Self {
+                summary: "Make a response",
+                request: |c| c.schema("ResponseRequest", request_schema(Operation::Responses)),
+                answer: relayed,
+                events: Some(named_events),
+            },
+            Operation::Messages => Self {
+                summary: "Make a message",
+                request: |c| c.schema("MessageRequest", request_schema(Operation::Messages)),
+                answer: relayed,
+                events: Some(named_events),
+            },
+            Operation::CountTokens => Self {
+                summary: "Count the tokens of a message",
+                request: |c| c.schema("CountTokensRequest", request_schema(Operation::CountTokens)),
+                answer: relayed,
+                events: None,
+            },
+            Operation::Moderations => Self {
+                summary: "Tell whether texts are harmful",
+                request: |c| c.schema("ModerationRequest", request_schema(Operation::Moderations)),
+                answer: relayed,
+                events: None,
+            },
+            Operation::Rerank => Self {
+                summary: "Sort documents by what they say about a question",
+                request: |c| c.schema("RerankRequest", request_schema(Operation::Rerank)),
+                answer: relayed,
+                events: None,
+            },
+            Operation::ImageGenerations => Self {
+                summary: "Make images",
+                request: |c| c.schema("ImageRequest", request_schema(Operation::ImageGenerations)),
+                answer: relayed,
+                events: Some(named_events),
+            },
         }
     }
 }
@@ -53,6 +89,18 @@ fn events(_: &mut Components) -> Value {
         `error`, and no `[DONE]`.";
     // Not a string: readers of descriptions hold a schema against each event.
     json!({ "description": what })
+}
+
+/// Server-sent events with names.
+fn named_events(_: &mut Components) -> Value {
+    let what = "With `stream`: `event: NAME`, and `data: ` with one JSON object that has the name as its `type`. After a fault \
+        an event `error`, and nothing more.";
+    json!({ "description": what })
+}
+
+/// What the backend gives.
+fn relayed(_: &mut Components) -> Value {
+    json!({ "type": "object", "description": "As the backend gives it." })
 }
 
 /// OpenAI's chat completion, as the backend gives it.

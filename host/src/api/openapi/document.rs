@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::{About, Components};
 
 const ABOUT: &str = "One OpenAI-compatible API in front of every model backend. Every answer carries `x-request-id`. Every \
-    error has OpenAI's shape, also on paths that do not exist (404 `not_found`) and for methods that a path does not have \
+    error has OpenAI's shape, or Anthropic's on paths of `messages`; OpenAI's also on paths that do not exist (404 `not_found`) and for methods that a path does not have \
     (405 `method_not_allowed`). A 500 `internal_error` would be a fault of the gateway itself.";
 
 /// The parts of the surface.

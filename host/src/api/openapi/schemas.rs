@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, marker::PhantomData};
 
+use airlock_sandbox::Vendor;
 use serde_json::{Map, Value, json};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -45,21 +46,26 @@ impl Components {
     }
 
     /// The answer with one of these errors, which have one status.
-    pub(super) fn error(&mut self, errors: &[Row], is_relayed: bool) -> Value {
+    pub(super) fn error(&mut self, errors: &[Row], is_relayed: bool, vendor: Vendor) -> Value {
         let mut codes: Vec<&str> = errors.iter().map(|row| row.code).collect();
         codes.dedup();
         let whens = errors.iter().map(|row| format!("- `{}`: {}", row.code, row.when));
         let mut when: Vec<String> = whens.collect();
         let mut name = codes.join(".");
-        let schema = if is_relayed {
+        if is_relayed {
             when.push("- or what the backend or its adaptor says.".into());
+        }
+        let schema = if vendor == Vendor::Anthropic {
+            name = format!("{name}.anthropic");
+            reference("schemas", "AnthropicError")
+        } else if is_relayed {
             name = format!("{name}.relayed");
             reference("schemas", "RelayedError")
         } else {
             let code = json!({ "properties": { "code": { "enum": codes } } });
             json!({ "allOf": [reference("schemas", "Error")], "properties": { "error": code } })
         };
-        let mut headers = json!({ "x-request-id": reference("headers", "x-request-id") });
+        let mut headers = request_id(vendor);
         if let (Some(row), Some(headers)) = (errors.first(), headers.as_object_mut()) {
             match row.status.as_u16() {
                 429 | 503 => headers.insert("retry-after".into(), reference("headers", "retry-after")),
@@ -84,6 +90,7 @@ impl Components {
         self.schema("Error", error(reference("schemas", "ErrorCode"), &details));
         let open = json!({ "type": "string", "description": "One of `ErrorCode`, or the backend's own." });
         self.schema("RelayedError", error(open, &details));
+        self.schema("AnthropicError", anthropic_error());
         json!({
             "schemas": self.schemas,
             "responses": self.responses,
@@ -95,11 +102,52 @@ impl Components {
                     "description": "Seconds to wait.", "schema": { "type": "integer", "minimum": 1, "maximum": 120 },
                 },
             },
-            "securitySchemes": { "key": {
-                "type": "http", "scheme": "bearer", "description": "An API key; `airlock keys create` makes one.",
-            } },
+            "securitySchemes": {
+                "key": {
+                    "type": "http", "scheme": "bearer", "description": "An API key; `airlock keys create` makes one.",
+                },
+                "x-api-key": {
+                    "type": "apiKey", "in": "header", "name": "x-api-key",
+                    "description": "The same key, as Anthropic's clients send it.",
+                },
+            },
         })
     }
+}
+
+/// The headers of every answer.
+pub(super) fn request_id(vendor: Vendor) -> Value {
+    let id = reference("headers", "x-request-id");
+    match vendor {
+        Vendor::OpenAi => json!({ "x-request-id": id }),
+        Vendor::Anthropic => json!({ "x-request-id": id, "request-id": id }),
+    }
+}
+
+/// What a backend's errors look like once they are handed on.
+pub(super) fn relayed_error(vendor: Vendor) -> Value {
+    match vendor {
+        Vendor::OpenAi => reference("schemas", "RelayedError"),
+        Vendor::Anthropic => reference("schemas", "AnthropicError"),
+    }
+}
+
+/// Anthropic's error.
+fn anthropic_error() -> Value {
+    let text = json!({ "type": "string" });
+    json!({
+        "type": "object",
+        "required": ["type", "error", "request_id"],
+        "properties": {
+            "type": { "const": "error" },
+            "error": {
+                "type": "object",
+                "required": ["type", "message"],
+                "properties": { "type": text, "message": text },
+            },
+            "request_id": text,
+        },
+    })
 }
 
 fn header(description: &str) -> Value {
