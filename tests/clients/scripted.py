@@ -119,7 +119,7 @@ class Backend(http.server.BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if self.headers["x-api-key"] != BACKEND_KEY:
             return self.refuse(401, "authentication_error", "the gateway's own key is missing")
-        if "/messages" in self.path and self.headers["anthropic-version"] != "2023-06-01":
+        if "/messages" in self.path and not self.headers["anthropic-version"]:
             return self.refuse(400, "invalid_request_error", "anthropic-version: header is required")
         if body["model"] == "busy":
             is_anthropic = "/messages" in self.path
