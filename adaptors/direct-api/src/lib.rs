@@ -7,8 +7,11 @@
 //! | `api_key_env_name` | names the key, which the gateway adds |
 //! | `extra_headers` | headers to add, an object of strings |
 //! | `extra_body` | fields to set in the body; a null removes the client's |
+//! | `speaks` | the operations that the backend speaks; all. What it does not is translated to a chat, or refused |
+//! | `ignored_fields` | fields of requests that a translation drops |
 //!
-//! The instance is gone before the backend is contacted, and a body that needs no change is not read.
+//! Where nothing is translated the instance is gone before the backend is contacted, and a body that needs no change is
+//! not read.
 
 use airlock_adaptor::direct_api::DirectApi;
 use airlock_adaptor::{AdaptorError, EndpointAdaptor, EndpointInfo, Reply, Task};
@@ -21,7 +24,7 @@ impl EndpointAdaptor for Direct {
     }
 
     fn submit_task(endpoint: EndpointInfo, task: Task) -> Result<Reply, AdaptorError> {
-        Ok(Reply::Forward(DirectApi::new(&endpoint)?.request(&task)?))
+        DirectApi::new(&endpoint)?.run(task)
     }
 }
 

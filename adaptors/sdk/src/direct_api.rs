@@ -5,10 +5,11 @@
 //! let mut api = DirectApi::new(&endpoint)?;     // the configuration, checked
 //! api.set_api_url("https://other.example/v1")?; // change where it goes
 //! api.set_field("temperature", 0)?;             // change what is sent
-//! Ok(Reply::Forward(api.request(&task)?))       // the rest as always
+//! api.run(task)                                 // the rest as always
 //! ```
 
 mod headers;
+mod run;
 mod settings;
 mod url;
 
@@ -16,7 +17,7 @@ use serde::Serialize;
 
 pub use crate::config::MAX_TIMEOUT_SECONDS;
 use crate::object::Object;
-use crate::{AdaptorError, EndpointInfo, Task, UpstreamRequest};
+use crate::{AdaptorError, EndpointInfo, Operation, Task, UpstreamRequest};
 pub use settings::DEFAULT_TIMEOUT_SECONDS;
 use settings::Settings;
 pub use url::ApiUrl;
@@ -29,6 +30,9 @@ pub struct DirectApi<'a> {
     headers: Vec<(String, String)>,
     timeout_ms: u32,
     edits: Vec<Edit>,
+    /// What the backend speaks; none for all.
+    speaks: Option<Vec<Operation>>,
+    ignored_fields: Vec<String>,
 }
 
 /// A change of the body: a key, and its new value as JSON text, or none to remove it.
@@ -58,6 +62,8 @@ impl<'a> DirectApi<'a> {
             url: ApiUrl::parse("api_url", url)?,
             timeout_ms: settings.timeout_ms()?,
             edits: settings.edits()?,
+            speaks: settings.speaks()?,
+            ignored_fields: settings.ignored_fields,
             headers: headers::checked(settings.extra_headers.unwrap_or_default())?,
         })
     }

@@ -42,6 +42,7 @@ pub mod outgoing;
 mod reply;
 pub mod shared;
 pub mod sse;
+pub mod translate;
 pub mod upstream;
 
 pub use bindings::batch::exports::airlock::adaptor::batch::{

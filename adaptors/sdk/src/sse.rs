@@ -2,8 +2,8 @@
 
 mod parser;
 
-use crate::AdaptorError;
 use crate::upstream::Response;
+use crate::{AdaptorError, EventSource};
 
 pub use parser::{Event, EventTooLong, Parser};
 
@@ -55,6 +55,12 @@ impl Events {
     /// True once `[DONE]` was read. A stream that ends without it was perhaps cut off.
     pub fn saw_done(&self) -> bool {
         self.parser.saw_done()
+    }
+}
+
+impl EventSource for Events {
+    fn next(&mut self) -> Result<Option<Vec<u8>>, AdaptorError> {
+        Ok(self.next_event()?.map(|event| event.data))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::upstream::{Response, is_success, read_all, send};
 use crate::{AdaptorError, EndpointAdaptor, EndpointInfo, Operation, Reply, Task, config, warn};
 
 /// The longest complete answer that is taken, in bytes.
-const ANSWER_LIMIT: usize = 16 << 20;
+pub(crate) const ANSWER_LIMIT: usize = 16 << 20;
 
 /// What a backend's API looks like. Nothing here calls out, so that all of it can be tested as it stands.
 pub trait Backend: Sized {

@@ -1,5 +1,7 @@
 //! A backend's refusal as an error for the client.
 
+use serde_json::Value;
+
 use crate::AdaptorError;
 use crate::upstream::Response;
 
@@ -42,6 +44,15 @@ impl Failure {
         self.header("retry-after")?.trim().parse::<u32>().ok()?.checked_mul(1000)
     }
 
+    /// The error of a backend with OpenAI's API, or one like it.
+    pub fn refused(&self) -> AdaptorError {
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let error = body.get("error").unwrap_or(&body);
+        let message = ["message", "detail"].iter().find_map(|key| error.get(key)?.as_str());
+        let message = message.or(error.as_str()).map_or_else(|| self.text(), str::to_owned);
+        AdaptorError { retry_after_ms: self.retry_after_ms(), ..refusal(self.status, &message) }
+    }
+
     /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).trim().to_owned()
@@ -80,6 +91,7 @@ fn is_context_length(message: &str) -> bool {
         "input is too long",
         "exceeds the maximum number of tokens",
         "exceed context limit",
+        "maximum context length",
     ]
     .iter()
     .any(|phrase| message.contains(phrase))

@@ -8,7 +8,6 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::missing_panics_doc,
     reason = "a test fails at the line that is wrong"
 )]
 
@@ -57,8 +56,24 @@ fn ok() -> u16 {
 }
 
 /// Runs every case in `folder`; gives how many there are.
+///
+/// # Panics
+///
+/// Where a case comes out otherwise than it is written.
 #[track_caller]
 pub fn check<B: Backend>(folder: &Path, config: &Value) -> usize {
+    check_cases(folder, &["path", "backend_request", "answer", "events", "error"], |case| {
+        serde_json::from_value(case.clone()).map(|case| run::<B>(&case, config))
+    })
+}
+
+/// Runs every case in `folder` by `run`, which gives what comes out under these keys; gives how many cases there are.
+#[track_caller]
+pub(crate) fn check_cases(
+    folder: &Path,
+    keys: &[&str],
+    run: impl Fn(&Value) -> serde_json::Result<Value>,
+) -> usize {
     #[expect(clippy::disallowed_methods, reason = "a switch of the tests")]
     let update = std::env::var("UPDATE_GOLDEN").is_ok();
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -67,14 +82,12 @@ pub fn check<B: Backend>(folder: &Path, config: &Value) -> usize {
     for file in &files {
         let text = std::fs::read_to_string(file).unwrap();
         let found: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        let case =
-            serde_json::from_value(found.clone()).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        let made = run::<B>(&case, config);
+        let made = run(&found).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         let mut expected = found.clone();
-        for key in ["path", "backend_request", "answer", "events", "error"] {
+        for key in keys {
             match made.get(key) {
                 Some(value) => expected[key] = value.clone(),
-                None => drop(expected.as_object_mut().unwrap().remove(key)),
+                None => drop(expected.as_object_mut().unwrap().remove(*key)),
             }
         }
         if expected == found {
@@ -181,7 +194,7 @@ fn streamed<B: Backend>(backend: &B, bytes: &[u8], head: &Head) -> (Vec<Value>, 
     whole
 }
 
-fn error_json(error: &AdaptorError) -> Value {
+pub(crate) fn error_json(error: &AdaptorError) -> Value {
     let mut json = json!({ "status": error.status, "code": error.code, "message": error.message });
     if let Some(wait) = error.retry_after_ms {
         json["retry_after_ms"] = json!(wait);

@@ -7,7 +7,7 @@ mod adaptor;
 mod answer;
 mod chunks;
 mod failure;
-#[cfg(feature = "golden")]
+#[cfg(any(test, feature = "golden"))]
 pub mod golden;
 mod image;
 mod messages;
@@ -16,6 +16,7 @@ mod stream;
 mod text;
 mod tools;
 
+pub(crate) use adaptor::ANSWER_LIMIT;
 pub use adaptor::{Backend, Chat, Outgoing};
 pub use answer::{Answer, Call, Finish, Head, Usage};
 pub use chunks::Chunks;
@@ -25,4 +26,5 @@ pub use messages::{Part, Role, Turn};
 pub use request::{ChatRequest, Format, JsonSchema, unsupported};
 pub use stream::{Decode, HandleEvent, Sse};
 pub use text::Text;
+pub(crate) use tools::tool_choice;
 pub use tools::{Tool, ToolChoice};

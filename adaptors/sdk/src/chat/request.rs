@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 
@@ -105,17 +105,20 @@ pub enum Format<'a> {
 }
 
 /// A schema for the answer.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct JsonSchema<'a> {
     /// Its name.
     #[serde(borrow)]
     pub name: Text<'a>,
     /// What it is for.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Text<'a>>,
     /// The schema, as the client wrote it.
     #[serde(borrow)]
     pub schema: &'a RawValue,
+    /// Whether the answer must match it exactly, where the client says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
 }
 
 /// The field cannot be carried: 400, with its name.
@@ -127,14 +130,15 @@ pub fn unsupported(field: &str, why: impl fmt::Display) -> AdaptorError {
 }
 
 /// The field is not what it should be.
-pub(super) fn invalid(field: &str, why: &dyn fmt::Display) -> AdaptorError {
+pub(crate) fn invalid(field: &str, why: &dyn fmt::Display) -> AdaptorError {
     AdaptorError::bad_request("invalid_value", format!("`{field}`: {why}"))
 }
 
-struct Fields<'a>(BTreeMap<Text<'a>, &'a RawValue>);
+/// The top level of a request, without what is null.
+pub(crate) struct Fields<'a>(BTreeMap<Text<'a>, &'a RawValue>);
 
 impl<'a> Fields<'a> {
-    fn parse(body: &'a [u8]) -> Result<Self, AdaptorError> {
+    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, AdaptorError> {
         let mut fields: BTreeMap<Text<'a>, &'a RawValue> = serde_json::from_slice(body).map_err(|error| {
             AdaptorError::bad_request("invalid_json", format!("the body is not a JSON object: {error}"))
         })?;
@@ -153,19 +157,32 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn raw(&self, name: &'a str) -> Option<&'a RawValue> {
+    /// Takes out what the operator wants dropped.
+    pub(crate) fn drop_all(&mut self, ignored: &[String]) {
+        self.0.retain(|name, _| !ignored.iter().any(|ignored| **ignored == **name));
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(name, raw)| (&**name, *raw))
+    }
+
+    pub(crate) fn raw(&self, name: &'a str) -> Option<&'a RawValue> {
         self.0.get(&Text::from(name)).copied()
     }
 
-    fn get<T: Deserialize<'a>>(&self, name: &'a str) -> Result<Option<T>, AdaptorError> {
+    pub(crate) fn get<T: Deserialize<'a>>(&self, name: &'a str) -> Result<Option<T>, AdaptorError> {
         let read = |raw: &'a RawValue| serde_json::from_str(raw.get()).map_err(|error| invalid(name, &error));
         self.raw(name).map(read).transpose()
     }
 }
 
-/// Whether the field asks for nothing. Compared as text, without white space between the tokens.
+/// Whether the field asks for nothing.
 fn is_neutral(name: &str, raw: &RawValue) -> bool {
-    let Some((_, values)) = NEUTRAL.iter().find(|(neutral, _)| *neutral == name) else { return false };
+    NEUTRAL.iter().any(|(neutral, values)| *neutral == name && is_one_of(raw, values))
+}
+
+/// Whether a value is one of these. Compared as text, without white space between the tokens.
+pub(crate) fn is_one_of(raw: &RawValue, values: &[&str]) -> bool {
     let compact = serde_json::from_str::<Value>(raw.get()).map(|value| value.to_string());
     compact.is_ok_and(|compact| values.contains(&compact.as_str()))
 }
@@ -176,7 +193,7 @@ impl<'a> ChatRequest<'a> {
     pub fn parse(body: &'a [u8], carried: &[&str], ignored: &[String]) -> Result<Self, AdaptorError> {
         let mut fields = Fields::parse(body)?;
         fields.check(carried, ignored)?;
-        fields.0.retain(|name, _| !ignored.iter().any(|ignored| **ignored == **name));
+        fields.drop_all(ignored);
         let Conversation { system, turns, .. } =
             Conversation::read(fields.get("messages")?.unwrap_or_default())?;
         let max_tokens = fields.get("max_completion_tokens")?;

@@ -1,6 +1,6 @@
 //! The tools of a request, and which of them the model may call.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Text;
@@ -8,19 +8,19 @@ use super::request::{invalid, unsupported};
 use crate::AdaptorError;
 
 /// A function that the model may call.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Tool<'a> {
     /// Its name.
     #[serde(borrow)]
     pub name: Text<'a>,
     /// What it does.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Text<'a>>,
     /// A JSON schema, as the client wrote it: the model reads it, so that the order of keys counts.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<&'a RawValue>,
     /// Whether arguments must match the schema exactly.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
 }
 
@@ -74,7 +74,7 @@ struct Named<'a> {
 }
 
 /// Reads `tool_choice`.
-pub(super) fn tool_choice(raw: &RawValue) -> Result<ToolChoice<'_>, AdaptorError> {
+pub(crate) fn tool_choice(raw: &RawValue) -> Result<ToolChoice<'_>, AdaptorError> {
     const FIELD: &str = "tool_choice";
     if raw.get().starts_with('"') {
         let word: Text<'_> = serde_json::from_str(raw.get()).map_err(|error| invalid(FIELD, &error))?;

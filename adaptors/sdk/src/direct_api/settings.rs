@@ -6,8 +6,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Edit;
+use super::url::is_plain_path;
 use crate::object::Object;
-use crate::{AdaptorError, config};
+use crate::{AdaptorError, Operation, config};
 
 /// How long the head of a response is waited for where the configuration does not say.
 pub const DEFAULT_TIMEOUT_SECONDS: f64 = 120.0;
@@ -23,12 +24,26 @@ pub(super) struct Settings<'a> {
     pub(super) extra_headers: Option<BTreeMap<String, String>>,
     #[serde(borrow)]
     extra_body: Option<&'a RawValue>,
+    speaks: Option<Vec<String>>,
+    /// Fields of requests that a translation drops rather than refuses.
+    #[serde(default)]
+    pub(super) ignored_fields: Vec<String>,
 }
 
 impl Settings<'_> {
     /// `api_request_timeout` in milliseconds.
     pub(super) fn timeout_ms(&self) -> Result<u32, AdaptorError> {
         config::timeout_ms("api_request_timeout", self.api_request_timeout, DEFAULT_TIMEOUT_SECONDS)
+    }
+
+    /// The operations that the backend speaks; none for all.
+    pub(super) fn speaks(&self) -> Result<Option<Vec<Operation>>, AdaptorError> {
+        let Some(paths) = &self.speaks else { return Ok(None) };
+        if paths.is_empty() || !paths.iter().all(|path| is_plain_path(path)) {
+            let why = "must list operations as in `chat/completions`, at least one; leave it out for all";
+            return Err(AdaptorError::invalid_config("speaks", why));
+        }
+        Ok(Some(paths.iter().map(|path| Operation::from_path(path)).collect()))
     }
 
     /// `extra_body` as changes of the body; a null stands for removal.

@@ -214,3 +214,34 @@ fn other_bad_settings_are_refused_with_the_key() {
         assert!(message.starts_with(start), "{setting}: {message}");
     }
 }
+
+/// What a task becomes under `speaks`: the operation that the backend gets, or the error's message.
+fn becomes(speaks: &str, operation: &str, body: &str) -> Result<String, String> {
+    let endpoint = endpoint(&format!(r#"{{"api_url":"https://h/v1","speaks":{speaks}}}"#));
+    let mut task = task(operation, "backend/M", body);
+    let translation = DirectApi::new(&endpoint).unwrap().translation(&mut task);
+    translation.map(|_| task.operation.path().to_owned()).map_err(|error| {
+        assert_eq!(error.status, 400);
+        error.message
+    })
+}
+
+#[test]
+fn what_is_spoken_is_not_looked_into_and_the_rest_is_translated_or_refused() {
+    let chat = r#"["chat/completions"]"#;
+    for path in ["chat/completions", "completions", "responses", "messages", "rerank"] {
+        assert_eq!(becomes("null", path, "no JSON"), Ok(path.to_owned()));
+    }
+    assert_eq!(becomes(r#"["responses"]"#, "responses", "no JSON"), Ok("responses".to_owned()));
+    assert_eq!(becomes(chat, "chat/completions", "no JSON"), Ok("chat/completions".to_owned()));
+    let body = r#"{"model":"m","input":"a","max_tokens":1,"messages":[{"role":"user","content":"a"}]}"#;
+    assert_eq!(becomes(chat, "responses", r#"{"input":"a"}"#), Ok("chat/completions".to_owned()));
+    assert!(becomes(chat, "messages", body).unwrap_err().starts_with("`input` is not supported"));
+    let refused = becomes(chat, "embeddings", "{}").unwrap_err();
+    assert_eq!(refused, "this model's backend takes `chat/completions`, and not `embeddings`");
+    assert!(becomes(r#"["responses"]"#, "messages", body).unwrap_err().contains("takes `responses`"));
+    for wrong in ["[]", r#"[""]"#, r#"["../x"]"#, r#""chat""#] {
+        let message = refusal(&format!(r#"{{"api_url":"https://h/v1","speaks":{wrong}}}"#));
+        assert!(message.starts_with("config key `speaks`"), "{message}");
+    }
+}

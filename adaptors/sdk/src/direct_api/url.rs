@@ -112,7 +112,7 @@ fn base(path: &str) -> &str {
 }
 
 /// True for a path that stays below the base: the client chose it.
-fn is_plain_path(path: &str) -> bool {
+pub(super) fn is_plain_path(path: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte);
     path.bytes().all(plain) && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
