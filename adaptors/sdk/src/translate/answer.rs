@@ -12,8 +12,7 @@ use crate::chat::{ANSWER_LIMIT, Finish, Head, Usage, refusal};
 /// A `chat.completion` or a chunk of one: they differ in the name of what is said.
 #[derive(Deserialize)]
 struct Chunk {
-    #[serde(default)]
-    choices: Vec<Choice>,
+    choices: Option<Vec<Choice>>,
     usage: Option<Counts>,
     error: Option<Failed>,
 }
@@ -22,8 +21,8 @@ struct Chunk {
 struct Choice {
     #[serde(default)]
     index: u64,
-    #[serde(alias = "message")]
     delta: Option<Said>,
+    message: Option<Said>,
     finish_reason: Option<String>,
     /// vLLM's: the stop word, or the id of a stop token.
     stop_reason: Option<Value>,
@@ -103,6 +102,7 @@ pub(super) struct Reader {
     writer: Box<dyn Writer>,
     head: Head,
     has_begun: bool,
+    has_choice: bool,
     open: Option<Open>,
     calls: usize,
     length: usize,
@@ -111,7 +111,16 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(writer: Box<dyn Writer>, head: Head) -> Self {
-        Self { writer, head, has_begun: false, open: None, calls: 0, length: 0, end: End::default() }
+        Self {
+            writer,
+            head,
+            has_begun: false,
+            has_choice: false,
+            open: None,
+            calls: 0,
+            length: 0,
+            end: End::default(),
+        }
     }
 
     /// Takes the next chunk, or the whole answer.
@@ -120,12 +129,14 @@ impl Reader {
         if let Some(error) = chunk.error {
             return Err(error.into());
         }
+        let Some(choices) = chunk.choices else { return Err(unreadable("it has no `choices`")) };
         self.begin();
         if let Some(counts) = chunk.usage {
             self.end.usage = Some(counts.into());
         }
-        for choice in chunk.choices.into_iter().filter(|choice| choice.index == 0) {
-            if let Some(said) = choice.delta {
+        for choice in choices.into_iter().filter(|choice| choice.index == 0) {
+            self.has_choice = true;
+            if let Some(said) = choice.delta.or(choice.message) {
                 self.said(said)?;
             }
             if let Some(reason) = choice.finish_reason {
@@ -139,7 +150,9 @@ impl Reader {
 
     /// There is no more.
     pub(super) fn end(&mut self) -> Result<(), AdaptorError> {
-        self.begin();
+        if !self.has_choice {
+            return Err(unreadable("it ended without a choice"));
+        }
         if self.end.finish == Finish::Stop && self.has_calls() {
             // Some backends say so of an answer whose call was demanded.
             self.end.finish = Finish::ToolCalls;
