@@ -31,7 +31,7 @@ pub struct DirectApi<'a> {
     timeout_ms: u32,
     edits: Vec<Edit>,
     /// What the backend speaks; none for all.
-    speaks: Option<Vec<Operation>>,
+    spoken: Option<Vec<Operation>>,
     ignored_fields: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ impl<'a> DirectApi<'a> {
             url: ApiUrl::parse("api_url", url)?,
             timeout_ms: settings.timeout_ms()?,
             edits: settings.edits()?,
-            speaks: settings.speaks()?,
+            spoken: settings.spoken()?,
             ignored_fields: settings.ignored_fields,
             headers: headers::checked(settings.extra_headers.unwrap_or_default())?,
         })
@@ -136,6 +136,7 @@ impl<'a> DirectApi<'a> {
     }
 
     fn request_for(&self, task: &Task, body: Option<Vec<u8>>) -> Result<UpstreamRequest, AdaptorError> {
+        self.check_spoken(&task.operation)?;
         Ok(UpstreamRequest {
             method: "POST".to_owned(),
             url: self.url.for_operation(task.operation.path())?,

@@ -10,8 +10,8 @@ use crate::upstream::{Response, is_success, read_all, send};
 use crate::{AdaptorError, Operation, Reply, Task, warn};
 
 impl DirectApi<'_> {
-    /// Runs a task. What the backend speaks is forwarded, without a look into it; `responses` and `messages` are translated
-    /// to a chat where `speaks` of the configuration lists that and not them; anything else is refused.
+    /// Runs a task. What the backend speaks is forwarded, without a look into it; `responses` and `messages` are
+    /// translated to a chat where `speaks` of the configuration lists that and not them; anything else is refused.
     pub fn run(&self, mut task: Task) -> Result<Reply, AdaptorError> {
         match self.translation(&mut task)? {
             None => Ok(Reply::Forward(self.request(&task)?)),
@@ -19,22 +19,26 @@ impl DirectApi<'_> {
         }
     }
 
-    /// None where the task can go as it is.
+    /// None where the task goes as it is, or not at all.
     pub(super) fn translation(&self, task: &mut Task) -> Result<Option<Translation>, AdaptorError> {
-        let Some(spoken) = &self.speaks else { return Ok(None) };
-        if spoken.contains(&task.operation) {
+        if self.speaks(&task.operation) || !self.speaks(&Operation::ChatCompletions) {
             return Ok(None);
         }
-        if spoken.contains(&Operation::ChatCompletions)
-            && let Some(translation) = Translation::begin(task, &self.ignored_fields)?
-        {
-            return Ok(Some(translation));
-        }
+        Translation::begin(task, &self.ignored_fields)
+    }
+
+    fn speaks(&self, operation: &Operation) -> bool {
+        self.spoken.as_ref().is_none_or(|spoken| spoken.contains(operation))
+    }
+
+    /// Refuses what the backend does not speak.
+    pub(super) fn check_spoken(&self, operation: &Operation) -> Result<(), AdaptorError> {
+        let Some(spoken) = self.spoken.as_ref().filter(|_| !self.speaks(operation)) else { return Ok(()) };
         let spoken: Vec<_> = spoken.iter().map(Operation::path).collect();
         let message = format!(
             "this model's backend takes `{}`, and not `{}`",
             spoken.join("`, `"),
-            task.operation.path().escape_debug()
+            operation.path().escape_debug()
         );
         Err(AdaptorError::bad_request("unsupported_operation", message))
     }

@@ -37,7 +37,7 @@ impl Settings<'_> {
     }
 
     /// The operations that the backend speaks; none for all.
-    pub(super) fn speaks(&self) -> Result<Option<Vec<Operation>>, AdaptorError> {
+    pub(super) fn spoken(&self) -> Result<Option<Vec<Operation>>, AdaptorError> {
         let Some(paths) = &self.speaks else { return Ok(None) };
         if paths.is_empty() || !paths.iter().all(|path| is_plain_path(path)) {
             let why = "must list operations as in `chat/completions`, at least one; leave it out for all";

@@ -215,12 +215,13 @@ fn other_bad_settings_are_refused_with_the_key() {
     }
 }
 
-/// What a task becomes under `speaks`: the operation that the backend gets, or the error's message.
+/// Where a task goes under `speaks`, or the error's message.
 fn becomes(speaks: &str, operation: &str, body: &str) -> Result<String, String> {
     let endpoint = endpoint(&format!(r#"{{"api_url":"https://h/v1","speaks":{speaks}}}"#));
     let mut task = task(operation, "backend/M", body);
-    let translation = DirectApi::new(&endpoint).unwrap().translation(&mut task);
-    translation.map(|_| task.operation.path().to_owned()).map_err(|error| {
+    let api = DirectApi::new(&endpoint).unwrap();
+    let sent = api.translation(&mut task).and_then(|_| api.request(&task));
+    sent.map(|request| request.url.replace("https://h/v1/", "")).map_err(|error| {
         assert_eq!(error.status, 400);
         error.message
     })

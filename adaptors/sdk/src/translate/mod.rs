@@ -17,8 +17,6 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::mem;
-
 use answer::Reader;
 use blocks::Writer;
 use stream::Translated;
@@ -32,8 +30,8 @@ pub struct Translation {
 }
 
 impl Translation {
-    /// Makes a chat of a task, in its place; none, and the task as it was, where its operation is none that is translated.
-    /// `ignored` are the fields that the operator wants dropped.
+    /// Makes a chat of a task, in its place; none, and the task as it was, where its operation is none that is
+    /// translated. `ignored` are the fields that the operator wants dropped.
     pub fn begin(task: &mut Task, ignored: &[String]) -> Result<Option<Self>, AdaptorError> {
         let head = Head::of(task);
         Self::with_head(task, ignored, head)
@@ -73,9 +71,4 @@ impl Translation {
 /// The part of an id that differs from one answer to the next.
 fn unique(head: &Head) -> &str {
     head.id.trim_start_matches("chatcmpl-")
-}
-
-/// The next one's text, and an empty one in its place.
-fn taken(text: &mut String) -> String {
-    mem::take(text)
 }

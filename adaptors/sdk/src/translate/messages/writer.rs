@@ -1,9 +1,11 @@
 //! An answer of the Messages API, and its events.
 
+use std::mem;
+
 use serde_json::{Map, Value, json};
 
 use super::super::blocks::{self, End, Events, Writer};
-use super::super::{taken, unique};
+use super::super::unique;
 use crate::AdaptorError;
 use crate::chat::{Finish, Head, Usage};
 
@@ -146,7 +148,7 @@ impl Writer for Messages {
         self.events.push(&json!({ "type": "content_block_stop", "index": self.index }));
         self.index += 1;
         if !self.events.is_stream() {
-            let text = taken(&mut open.text);
+            let text = mem::take(&mut open.text);
             let input = match &open.kind {
                 Kind::Call { name, .. } => input(name, &text, is_whole)?,
                 _ => Value::Null,

@@ -1,9 +1,11 @@
 //! An answer of the Responses API, and its events.
 
+use std::mem;
+
 use serde_json::{Map, Value, json};
 
 use super::super::blocks::{Block, End, Events, Writer};
-use super::super::{taken, unique};
+use super::super::unique;
 use super::error_json;
 use crate::AdaptorError;
 use crate::chat::{Finish, Head, Usage};
@@ -191,7 +193,7 @@ impl Writer for Responses {
 
     fn close(&mut self, is_whole: bool) -> Result<(), AdaptorError> {
         if let Some(mut item) = self.open.take() {
-            let text = taken(&mut item.text);
+            let text = mem::take(&mut item.text);
             let (_, field) = item.kind.names();
             self.text_event(&item, "done", field, &text);
             self.part_event(&item, "done", &text);
