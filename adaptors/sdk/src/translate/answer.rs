@@ -7,7 +7,11 @@ use serde_json::Value;
 
 use super::blocks::{Block, End, Writer};
 use crate::AdaptorError;
-use crate::chat::{ANSWER_LIMIT, Finish, Head, Usage, refusal};
+use crate::chat::{Finish, Head, Usage, refusal};
+
+/// The longest answer that is taken, in bytes of what the model says: a million tokens. The last events of a response
+/// repeat all of it, more than once, and an instance has 128 MiB.
+const LIMIT: usize = 4 << 20;
 
 /// A `chat.completion` or a chunk of one: they differ in the name of what is said.
 #[derive(Deserialize)]
@@ -190,8 +194,8 @@ impl Reader {
     /// More of the open block. What is kept of an answer is bounded.
     fn delta(&mut self, text: &str) -> Result<(), AdaptorError> {
         self.length += text.len();
-        if self.length > ANSWER_LIMIT {
-            let message = format!("the backend's answer is longer than {ANSWER_LIMIT} bytes");
+        if self.length > LIMIT {
+            let message = format!("the backend's answer is longer than {LIMIT} bytes");
             return Err(AdaptorError::bad_upstream("response_too_large", message));
         }
         self.writer.delta(text);

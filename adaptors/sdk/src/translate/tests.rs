@@ -199,7 +199,7 @@ fn the_document_says_of_each_field_what_becomes_of_it() {
 fn an_answer_is_bounded() {
     let request = json!({ "model": "m", "input": "a" });
     let (_, translation) = begin(&Operation::Responses, &request, &[]).unwrap();
-    let message = json!({ "content": "x".repeat(17 << 20) });
+    let message = json!({ "content": "x".repeat(5 << 20) });
     let answer = json!({ "choices": [{ "message": message, "finish_reason": "stop" }] });
     let error = translation.answer(answer.to_string().as_bytes()).unwrap_err();
     assert_eq!((error.status, error.code.as_str()), (502, "response_too_large"));
