@@ -77,5 +77,6 @@ mod streams;
 mod tenants;
 #[cfg(test)]
 mod tidy;
+mod translations;
 mod upload_limits;
 mod uploads;
