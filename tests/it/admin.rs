@@ -50,6 +50,7 @@ fn routes(tenant: &str) -> Vec<(&'static str, String, Value)> {
         ("GET", format!("{own}/adaptors/a"), Value::Null),
         ("DELETE", format!("{own}/adaptors/a"), Value::Null),
         ("GET", format!("{own}/adaptors/a/versions"), Value::Null),
+        ("GET", format!("{own}/usage"), Value::Null),
         ("POST", format!("{own}/adaptors/a/versions"), json!("no wasm")),
         ("POST", format!("{own}/adaptors/a/versions"), json!({ "reference": "registry.invalid/x:1" })),
         ("POST", format!("{own}/adaptors/a/rollout"), json!({ "version": "x" })),
@@ -63,7 +64,10 @@ fn routes(tenant: &str) -> Vec<(&'static str, String, Value)> {
         ("signers", "someone", json!({ "public_key": "none" })),
     ] {
         routes.push(("GET", format!("{own}/{path}"), Value::Null));
-        routes.push(("POST", format!("{own}/{path}"), spec.clone()));
+        // The others are called as their path says.
+        if matches!(path, "clusters" | "endpoints" | "federated") {
+            routes.push(("POST", format!("{own}/{path}"), spec.clone()));
+        }
         routes.push(("GET", format!("{own}/{path}/{name}"), Value::Null));
         routes.push(("PUT", format!("{own}/{path}/{name}"), spec));
         routes.push(("DELETE", format!("{own}/{path}/{name}"), Value::Null));

@@ -119,7 +119,8 @@ async fn the_hosts_memory_grows_by_no_more_than_a_guests_limit() {
         let ((status, body), grown) = gateway.growth(gateway.answer(of)).await;
         assert_eq!((status, code(&body)), (502, "adaptor_trap"), "{of}: {body}");
         eprintln!("memory of endless {of}: {} KiB", grown >> 10);
-        assert!(grown < 8 * MIB, "{of}: {grown}");
+        // Some 6 MiB at most; the system gives two at a time.
+        assert!(grown < 12 * MIB, "{of}: {grown}");
     }
     assert_eq!(gateway.answer("good").await.0, 200);
 }

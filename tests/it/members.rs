@@ -58,11 +58,12 @@ async fn a_key_is_for_a_member_who_is_there(database: Database) {
     // Nobody, and somebody of another tenant.
     let elsewhere = gateway.person("u", Role::Admin).await;
     elsewhere.put("/tenants/u/members/bob", &json!({ "role": "user" })).await;
-    for name in ["nobody", "bob", ""] {
+    for (name, says) in [("nobody", "airlock member add"), ("bob", "airlock member add"), ("", "is no name")]
+    {
         let refused = admin.post("/tenants/t/keys", &order("k", "user", Some(name))).await;
         let told = error(refused, 400, "invalid_value").await;
         assert_eq!(told["param"], "member");
-        assert!(told["message"].as_str().unwrap().contains("airlock member add"), "{told}");
+        assert!(told["message"].as_str().unwrap().contains(says), "{told}");
     }
     assert_eq!(admin.read("/tenants/t/keys").await["data"].as_array().unwrap().len(), 1, "the admin's own");
     key(&admin, "k", "developer", Some("ann")).await;
