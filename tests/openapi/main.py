@@ -78,7 +78,7 @@ def run(gateway, name, seed, key, folder):
     command = [
         sys.executable, "-m", "schemathesis.cli", "run",
         f"{gateway.url}/openapi.json", "--seed", str(seed), "--max-examples", "12" if key else "3",
-        "--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing", "--workers", "2",
+        "--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing", "--workers", "1",
         "--generation-database", "none", "--request-timeout", "30", "--suppress-health-check", "all",
         "--warnings", "off", "--no-color", "--continue-on-failure", "--exclude-name", f"POST {UPLOAD}",
     ]

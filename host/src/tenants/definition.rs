@@ -142,9 +142,11 @@ pub struct Quota {
     pub instances: usize,
     /// CPU time of adaptors in a day, in seconds; no limit where nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uint64")]
     pub cpu_seconds_per_day: Option<u64>,
     /// Bytes sent to backends in a day; no limit where nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uint64")]
     pub egress_bytes_per_day: Option<u64>,
 }
 
