@@ -77,13 +77,13 @@ test('a message that breaks off throws', async () => {
 });
 
 test('refused messages', async () => {
-  for (const [kind, type, promise] of [
-    [Anthropic.NotFoundError, 'not_found_error', anthropic().messages.create(ask('gone'))],
-    [Anthropic.BadRequestError, 'invalid_request_error', anthropic().messages.create(ask('bare'))],
-    [Anthropic.AuthenticationError, 'authentication_error', anthropic({ apiKey: 'sk-of-nobody' }).messages.create(ask())],
-    [Anthropic.InternalServerError, 'overloaded_error', anthropic().messages.create(ask('busy'))],
+  for (const [kind, type, call] of [
+    [Anthropic.NotFoundError, 'not_found_error', () => anthropic().messages.create(ask('gone'))],
+    [Anthropic.BadRequestError, 'invalid_request_error', () => anthropic().messages.create(ask('bare'))],
+    [Anthropic.AuthenticationError, 'authentication_error', () => anthropic({ apiKey: 'sk-of-nobody' }).messages.create(ask())],
+    [Anthropic.InternalServerError, 'overloaded_error', () => anthropic().messages.create(ask('busy'))],
   ]) {
-    const error = await failure(promise);
+    const error = await failure(call());
     assert.ok(error instanceof kind, `${error}`);
     assert.equal(error.error.error.type, type);
     assert.ok(error.requestID);
