@@ -24,5 +24,6 @@ pub mod registry;
 pub mod relay;
 pub mod routing;
 pub mod server;
+mod similar;
 pub mod store;
 pub mod tenants;

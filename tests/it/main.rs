@@ -14,6 +14,7 @@ mod admin;
 mod backends;
 mod backups;
 mod batches;
+mod bodies;
 mod budgets;
 mod chains;
 mod cli;

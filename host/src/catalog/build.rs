@@ -305,6 +305,7 @@ fn add_endpoint(
         cluster: fixture.cluster.clone(),
         framework: fixture.framework.clone(),
         model: fixture.model.clone(),
+        unknown_fields: cluster.unknown_fields,
         operations: operations(cluster),
         access: vec![
             access(&fixture.allowed_groups, &fixture.allowed_domains),

@@ -16,6 +16,8 @@ pub use build::{BuildInput, TenantSecret, build};
 pub use grant::origins;
 pub use load::remedy;
 
+pub use crate::fixtures::UnknownFields;
+
 /// Everything that requests can reach.
 #[derive(Clone, Default)]
 pub struct Catalog {
@@ -41,6 +43,8 @@ pub struct CatalogEndpoint {
     pub framework: String,
     /// Its model, as the backend knows it.
     pub model: String,
+    /// What its cluster does with fields that an operation does not know.
+    pub unknown_fields: UnknownFields,
     /// What its cluster offers.
     pub operations: Vec<Operation>,
     /// Who may use it: the endpoint's rules and the cluster's.

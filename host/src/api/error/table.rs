@@ -13,6 +13,7 @@ pub enum ErrorKind {
     InvalidJson,
     InvalidValue,
     MissingParameter,
+    UnknownParameter,
     UnreadableBody,
     BodyTooLarge,
     NotFound,
@@ -91,13 +92,14 @@ const SERVER: &str = "server_error";
 
 impl ErrorKind {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 52] = [
+    pub const ALL: [Self; 53] = [
         Self::MissingKey,
         Self::InvalidKey,
         Self::InsufficientScope,
         Self::InvalidJson,
         Self::InvalidValue,
         Self::MissingParameter,
+        Self::UnknownParameter,
         Self::UnreadableBody,
         Self::BodyTooLarge,
         Self::NotFound,
@@ -160,6 +162,7 @@ impl ErrorKind {
             Self::InvalidJson => row(S::BAD_REQUEST, INVALID, "invalid_json", "The body is not one JSON object; the message says where it breaks."),
             Self::InvalidValue => row(S::BAD_REQUEST, INVALID, "invalid_value", "A known field has a wrong type or is out of range; `param` names it."),
             Self::MissingParameter => row(S::BAD_REQUEST, INVALID, "missing_required_parameter", "A field that the operation needs is absent; `param` names it."),
+            Self::UnknownParameter => row(S::BAD_REQUEST, INVALID, "unknown_parameter", "The operation has no such field, and the model's cluster takes no others (`unknown_fields`); `param` names it."),
             Self::UnreadableBody => row(S::BAD_REQUEST, INVALID, "unreadable_body", "The connection broke, or fell silent for 30 seconds, while the body was sent; or an upload took more than five minutes."),
             Self::BodyTooLarge => row(S::PAYLOAD_TOO_LARGE, INVALID, "request_too_large", "The body is over the limit (`max_body_bytes`)."),
             Self::NotFound => row(S::NOT_FOUND, INVALID, "not_found", "There is no such route."),

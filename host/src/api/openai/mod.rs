@@ -5,6 +5,8 @@ mod models;
 mod request;
 mod schema;
 mod tasks;
+mod unknown;
+mod validation;
 
 use airlock_sandbox::Operation;
 

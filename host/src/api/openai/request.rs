@@ -10,7 +10,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::fields;
+use super::{
+    fields,
+    validation::{Check, Found, Rule},
+};
 use crate::api::error::{ApiError, ErrorKind};
 
 /// A request whose known fields are in order.
@@ -24,21 +27,25 @@ pub struct ParsedRequest {
     pub show_usage: bool,
     /// The client's bytes; in streams, with `stream_options.include_usage` set.
     pub body: Bytes,
+    /// The first field that the operation does not know.
+    pub unknown: Option<String>,
 }
 
 impl ParsedRequest {
     /// Reads and checks a body that has come whole.
     pub fn read(operation: Operation, body: Bytes) -> Result<Self, ApiError> {
-        let known = Known::read(&body)?;
-        fields::check(operation, &known)?;
+        let check = Check::default();
+        let known = Known::read(operation, &check, &body)?;
+        fields::check(operation, &known, check)?;
         let model = known.get_as::<String>("model").unwrap_or_default();
         let stream = operation.events().is_some() && known.get_as::<bool>("stream").unwrap_or(false);
         // Where events have names, usage comes with one that has to be there anyway.
         let is_optional = operation.events() == Some(Events::Plain);
         let show_usage = !is_optional
             || known.get_as::<StreamOptions>("stream_options").and_then(|o| o.include_usage).unwrap_or(false);
+        let unknown = known.unknown.as_deref().map(str::to_owned);
         let body = if stream && !show_usage { with_usage(&body, &known)? } else { body.clone() };
-        Ok(Self { model, stream, show_usage, body })
+        Ok(Self { model, stream, show_usage, body, unknown })
     }
 }
 
@@ -47,11 +54,23 @@ struct StreamOptions {
     include_usage: Option<bool>,
 }
 
-/// The top-level fields of a JSON object, each as the text that stands there. `null` counts as absent.
-pub(super) struct Known<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+/// The top-level fields of a JSON object that an operation knows. `null` counts as absent.
+#[derive(Default)]
+pub(super) struct Known<'a> {
+    fields: Vec<(&'static str, Held<'a>)>,
+    unknown: Option<Cow<'a, str>>,
+}
+
+/// What is kept of a field.
+enum Held<'a> {
+    /// The text that stands there.
+    Raw(&'a RawValue),
+    /// It was checked while it was read: it may be large, and nobody needs its text.
+    Walked(Found),
+}
 
 impl<'a> Known<'a> {
-    fn read(body: &'a [u8]) -> Result<Self, ApiError> {
+    fn read(operation: Operation, check: &Check, body: &'a [u8]) -> Result<Self, ApiError> {
         let fail = |message: String| ApiError::new(ErrorKind::InvalidJson, message);
         if body.trim_ascii().is_empty() {
             return Err(fail("The body is empty; send one JSON object.".into()));
@@ -61,15 +80,34 @@ impl<'a> Known<'a> {
             .map_err(|e| fail(format!("The body is not UTF-8, as JSON has to be: {e}.")))?;
         let mut reader = serde_json::Deserializer::from_str(text);
         let known = reader
-            .deserialize_map(KnownVisitor)
+            .deserialize_map(KnownVisitor { operation, check })
             .and_then(|known| reader.end().map(|()| known))
             .map_err(|e| fail(format!("The body is not one JSON object: {e}.")))?;
         Ok(known)
     }
 
-    /// The text of a field, where it is present and not null.
+    /// Whether a field is present and not null.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.fields.iter().any(|(known, held)| {
+            *known == name
+                && match held {
+                    Held::Raw(raw) => raw.get() != "null",
+                    Held::Walked(found) => *found != Found::Null,
+                }
+        })
+    }
+
+    /// The text of a field that was not checked while it was read, where it is present and not null.
     pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| *v).filter(|v| v.get() != "null")
+        self.stands(name).filter(|raw| raw.get() != "null")
+    }
+
+    /// The same, also where it is null.
+    fn stands(&self, name: &str) -> Option<&'a RawValue> {
+        self.fields.iter().find_map(|(known, held)| match held {
+            Held::Raw(raw) if *known == name => Some(*raw),
+            _ => None,
+        })
     }
 
     /// A field as a type that it was checked to have.
@@ -78,9 +116,12 @@ impl<'a> Known<'a> {
     }
 }
 
-struct KnownVisitor;
+struct KnownVisitor<'c> {
+    operation: Operation,
+    check: &'c Check,
+}
 
-impl<'de> Visitor<'de> for KnownVisitor {
+impl<'de> Visitor<'de> for KnownVisitor<'_> {
     type Value = Known<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -88,24 +129,31 @@ impl<'de> Visitor<'de> for KnownVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Known<'de>, A::Error> {
-        let mut known: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::with_capacity(8);
+        let mut known = Known { fields: Vec::with_capacity(16), unknown: None };
         while let Some(Name(name)) = map.next_key()? {
-            if !fields::is_known(&name) {
+            let Some(field) = fields::of(self.operation).find(|field| field.name == name) else {
                 map.next_value::<IgnoredAny>()?;
+                known.unknown.get_or_insert(name);
                 continue;
-            }
-            if known.iter().any(|(n, _)| *n == name) {
+            };
+            if known.fields.iter().any(|(name, _)| *name == field.name) {
                 // Two readers might each take another one.
                 return Err(serde::de::Error::custom(format!("`{name}` stands twice")));
             }
-            known.push((name, map.next_value()?));
+            let held = match field.rule {
+                Rule::List(..) | Rule::Input(_) => {
+                    Held::Walked(map.next_value_seed(self.check.field(field.name, &field.rule))?)
+                }
+                _ => Held::Raw(map.next_value()?),
+            };
+            known.fields.push((field.name, held));
         }
-        Ok(Known(known))
+        Ok(known)
     }
 }
 
 /// A key; borrowed unless it holds escapes.
-struct Name<'a>(Cow<'a, str>);
+pub(super) struct Name<'a>(pub(super) Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Name<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -129,8 +177,7 @@ impl<'de> Deserialize<'de> for Name<'de> {
 /// The same body, asking the backend for usage: spliced in as text, so that everything else stays as the
 /// client wrote it.
 fn with_usage(body: &Bytes, known: &Known<'_>) -> Result<Bytes, ApiError> {
-    let stands = known.0.iter().find(|(name, _)| name == "stream_options").map(|(_, raw)| raw.get());
-    let (range, text) = match stands {
+    let (range, text) = match known.stands("stream_options").map(RawValue::get) {
         Some(raw) => {
             // `raw` is a part of `body`: its address tells where.
             let start = raw.as_ptr().addr().wrapping_sub(body.as_ptr().addr());

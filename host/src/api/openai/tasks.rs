@@ -9,7 +9,7 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode};
 
-use super::request::ParsedRequest;
+use super::{request::ParsedRequest, unknown};
 use crate::{
     api::{
         edge::Recorded,
@@ -51,6 +51,7 @@ fn about(base: &str, operation: Operation) -> About {
 const FAILURES: &[ErrorKind] = &[
     E::InvalidValue,
     E::MissingParameter,
+    E::UnknownParameter,
     E::ModelNotFound,
     E::UnsupportedOperation,
     E::Maintenance,
@@ -126,6 +127,7 @@ async fn run(
     let turn = gateway.next_turn();
     let candidates =
         candidates(&gateway.catalog(&caller.tenant), scope, &caller, &parsed.model, operation, turn)?;
+    let candidates = unknown::takers(candidates, operation, parsed.unknown.as_deref())?;
     let plan = Plan {
         operation,
         events: operation.events().filter(|_| parsed.stream),

@@ -23,6 +23,9 @@ pub(in crate::api) struct ClusterFields {
     frameworks: Option<Vec<String>>,
     /// Operations, such as `chat/completions`; in FIRST's old form paths, by any name.
     openai_endpoints: Operations,
+    /// What becomes of requests with fields that OpenAI does not document: the backend gets them (`forward`, where nothing is
+    /// said), or the client gets 400 (`reject`).
+    unknown_fields: Option<UnknownFields>,
     /// Who may use it; nobody named means everybody.
     allowed_groups: Option<Names>,
     /// The same.
@@ -123,6 +126,14 @@ enum Operations {
     List(Vec<String>),
     /// `{"chat": "/vllm/v1/chat/completions/"}`
     Paths(HashMap<String, String>),
+}
+
+/// What becomes of fields that an operation does not know.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+enum UnknownFields {
+    Forward,
+    Reject,
 }
 
 /// One adaptor, or middlewares and, last, the adaptor that they stand in front of.
