@@ -39,6 +39,7 @@ mod gate;
 mod globus;
 mod globus_streams;
 mod guests;
+mod heads;
 mod host_interfaces;
 mod hostile_components;
 mod hostile_io;

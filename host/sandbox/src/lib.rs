@@ -34,6 +34,7 @@ pub use compile::{CacheKey, CacheSettings, CompileLimits, CompilerSettings, Comp
 pub use egress::{
     AddressPolicy, AwsKeys, ConnectSettings, Connector, Credential, Egress, EgressError, EgressLimits, Grant,
     OAuthClient, Origin, OutboundRequest, Resolve, Resolving, StandIn, UpstreamBody, UpstreamResponse,
+    Waited,
 };
 pub use endpoint::{Answer, Cluster, ClusterModel, Endpoint, EndpointInfo, Job, Jobs, Task, User};
 pub use engine::{Sandbox, SandboxSettings};

@@ -1,4 +1,6 @@
-//! Around every route: the request id, paths that nothing can have, and a log line for what the ledger does not record.
+//! Around every route: the request id, the time until the answer's head, paths that nothing can have, and a log line for what the ledger does not record.
+
+use std::time::Instant;
 
 use axum::{
     extract::Request,
@@ -19,6 +21,7 @@ pub(super) struct Recorded;
 
 /// Gives the request its id, and the response the same.
 pub(super) async fn edge(mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
     let id = RequestId::of(request.headers());
     request.extensions_mut().insert(id.clone());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -36,6 +39,9 @@ pub(super) async fn edge(mut request: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert("x-request-id", value);
     }
+    // Of the gateway and the backend together, so that it takes the place of a backend's.
+    let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    response.headers_mut().insert("openai-processing-ms", took.into());
     response
 }
 

@@ -1,6 +1,7 @@
 //! The HTTP surface: routes, what they read, how errors look. No policy lives here.
 
 mod admin;
+mod cors;
 mod edge;
 pub mod error;
 mod extract;

@@ -12,7 +12,7 @@ use http::{Method, Uri};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    admin, edge,
+    admin, cors, edge,
     error::{ApiError, ErrorKind},
     extract, first, health, metrics, openai,
     openapi::{Api, Document},
@@ -49,15 +49,20 @@ impl Surface {
 
     /// The routes and all layers, for one worker.
     pub fn router(&self, worker: Worker) -> Router {
-        let routes = self.routes.clone();
-        routes
+        let pages = cors::layer(&worker.gateway().settings().cors.allow_origins);
+        let mut routes = self
+            .routes
+            .clone()
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(worker)
             // A panic in one request ends that request. There should be none.
-            .layer(CatchPanicLayer::custom(panicked))
-            // Outermost, so that every answer has a request id.
-            .layer(middleware::from_fn(edge::edge))
+            .layer(CatchPanicLayer::custom(panicked));
+        if let Some(pages) = pages {
+            routes = routes.layer(middleware::from_fn_with_state(pages, cors::outside_admin));
+        }
+        // Outermost, so that every answer has a request id.
+        routes.layer(middleware::from_fn(edge::edge))
     }
 }
 

@@ -2,6 +2,7 @@
 //! plain data. The only room that reads the environment.
 
 mod callbacks;
+mod cors;
 mod database;
 mod env;
 mod process;
@@ -19,6 +20,7 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use cors::CorsSection;
 pub use database::DatabaseUrl;
 pub use env::Env;
 pub use process::{Confine, ProcessSection};
@@ -65,6 +67,8 @@ pub struct Settings {
     pub metrics: bool,
     /// Clusters that are down: a notice for each, which clients get with a 503.
     pub maintenance: BTreeMap<String, String>,
+    /// Pages in browsers.
+    pub cors: CorsSection,
     /// The sandbox.
     pub sandbox: SandboxSection,
     /// Batches.
@@ -97,6 +101,7 @@ impl Default for Settings {
             master_key_file: None,
             metrics: false,
             maintenance: BTreeMap::new(),
+            cors: CorsSection::default(),
             sandbox: SandboxSection::default(),
             batch: BatchSection::default(),
             callbacks: CallbackSection::default(),
@@ -157,6 +162,7 @@ impl Settings {
     }
 
     fn check(self) -> Result<Self, ConfigError> {
+        self.cors.check().map_err(ConfigError)?;
         let SandboxSection { slots, cpu_ms, wall_seconds, memory_mib, .. } = self.sandbox;
         let rules = [
             (slots == 0, "sandbox.slots must be at least 1"),

@@ -215,9 +215,7 @@ fn kept_headers(headers: &HeaderMap) -> HeaderMap {
         .iter()
         .filter(|(name, _)| {
             let name = name.as_str();
-            name.starts_with("x-ratelimit-")
-                || name.starts_with("anthropic-ratelimit-")
-                || name == "openai-processing-ms"
+            name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-")
         })
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()

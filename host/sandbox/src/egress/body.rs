@@ -13,7 +13,7 @@ use http_body_util::{Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
-use super::{EgressError, EgressLimits, connect::CallPermit, pool::Lease};
+use super::{EgressError, EgressLimits, Waited, connect::CallPermit, pool::Lease};
 
 /// The body of a request to a backend.
 pub enum OutgoingBody {
@@ -88,6 +88,9 @@ enum Source {
         lease: Lease,
         /// Held until the last byte.
         _permit: CallPermit,
+        /// Where waiting for it is counted, and since when it is waited for.
+        waited: Waited,
+        since: Option<Instant>,
     },
     /// Through a wasi:http response that an adaptor handed over.
     Adopted(Pin<Box<dyn Body<Data = Bytes, Error = EgressError> + Send>>),
@@ -95,9 +98,15 @@ enum Source {
 }
 
 impl UpstreamBody {
-    pub(super) fn new(incoming: Incoming, lease: Lease, permit: CallPermit, limits: &EgressLimits) -> Self {
+    pub(super) fn new(
+        incoming: Incoming,
+        lease: Lease,
+        permit: CallPermit,
+        limits: &EgressLimits,
+        waited: Waited,
+    ) -> Self {
         Self {
-            source: Source::Direct { incoming, lease, _permit: permit },
+            source: Source::Direct { incoming, lease, _permit: permit, waited, since: None },
             received: 0,
             max_bytes: limits.max_response_bytes,
             idle: IdleTimer::new(limits.idle_timeout),
@@ -116,8 +125,14 @@ impl UpstreamBody {
 
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, EgressError>>> {
         match &mut self.source {
-            Source::Direct { incoming, .. } => {
-                Pin::new(incoming).poll_frame(cx).map_err(|e| EgressError::hyper(&e))
+            Source::Direct { incoming, waited, since, .. } => {
+                let polled = Pin::new(incoming).poll_frame(cx).map_err(|e| EgressError::hyper(&e));
+                if polled.is_pending() {
+                    since.get_or_insert_with(Instant::now);
+                } else if let Some(start) = since.take() {
+                    waited.since(start);
+                }
+                polled
             }
             Source::Adopted(body) => body.as_mut().poll_frame(cx),
             Source::Done => Poll::Ready(None),

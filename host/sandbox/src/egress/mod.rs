@@ -14,10 +14,11 @@ mod policy;
 mod pool;
 mod resolve;
 mod sigv4;
+mod waited;
 
 use std::{
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -36,6 +37,7 @@ pub use policy::AddressPolicy;
 use pool::{Pools, Sender};
 pub use resolve::{Resolve, Resolving};
 pub use sigv4::AwsKeys;
+pub use waited::Waited;
 
 /// How long outbound calls may take and how large their answers may be.
 #[derive(Debug, Clone)]
@@ -66,7 +68,7 @@ impl Default for EgressLimits {
 
 /// The way out for the requests of one worker thread. Cheap to clone.
 #[derive(Clone)]
-pub struct Egress(Arc<Inner>);
+pub struct Egress(Arc<Inner>, Waited);
 
 struct Inner {
     /// The worker's runtime, which drives its connections whatever thread a guest runs on.
@@ -103,7 +105,14 @@ pub struct UpstreamResponse {
 impl Egress {
     /// A way out with no connection open yet. Has to be called within the runtime that will drive them.
     pub fn new(connector: Connector, limits: EgressLimits) -> Self {
-        Self(Arc::new(Inner { home: Handle::current(), connector, limits, pools: Arc::default() }))
+        let inner = Inner { home: Handle::current(), connector, limits, pools: Arc::default() };
+        Self(Arc::new(inner), Waited::default())
+    }
+
+    /// The same way, and how long what goes by it waits for backends.
+    pub fn timed(&self) -> (Self, Waited) {
+        let waited = Waited::default();
+        (Self(Arc::clone(&self.0), waited.clone()), waited)
     }
 
     /// Longest silence inside a response body.
@@ -137,10 +146,10 @@ impl Egress {
         let limit = self.0.limits.head_timeout;
         let wait = request.timeout.map_or(limit, |asked| asked.min(limit));
         let request = finish(&origin, request)?;
-        match tokio::time::timeout(wait, self.with_credential(grant, origin, request)).await {
-            Ok(done) => done,
-            Err(_) => Err(EgressError::HeadTimeout(wait)),
-        }
+        let start = Instant::now();
+        let done = tokio::time::timeout(wait, self.with_credential(grant, origin, request)).await;
+        self.1.since(start);
+        done.unwrap_or(Err(EgressError::HeadTimeout(wait)))
     }
 
     /// Adds the credential of the origin. One that was fetched is fetched once more where the backend refuses it: tokens
@@ -182,7 +191,7 @@ impl Egress {
         Ok(UpstreamResponse {
             status: parts.status,
             headers: parts.headers,
-            body: UpstreamBody::new(incoming, lease, permit, &self.0.limits),
+            body: UpstreamBody::new(incoming, lease, permit, &self.0.limits, self.1.clone()),
         })
     }
 }

@@ -14,10 +14,13 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
+use table::INSUFFICIENT_QUOTA;
 pub use table::{ErrorKind, Row};
 
 /// Longer waits are not obeyed: the official client gives up at once when it is told more.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
+/// Shorter ones are hardly a wait.
+const MIN_RETRY_AFTER: Duration = Duration::from_millis(100);
 /// What a client is told to wait where nobody knows better.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -110,11 +113,31 @@ impl ApiError {
     }
 
     /// Every 429 and 503 says when to try again.
-    fn retry_after_seconds(&self) -> Option<u64> {
+    fn retry_after(&self) -> Option<Duration> {
         let must = matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
         let wait = self.retry_after.or(must.then_some(DEFAULT_RETRY_AFTER))?;
-        let wait = wait.min(MAX_RETRY_AFTER);
-        Some((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
+        Some(wait.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER))
+    }
+
+    /// Whether the same request may fare better: what the official client obeys before it looks at the status. `None`
+    /// leaves it to the client.
+    fn should_retry(&self) -> Option<bool> {
+        let is_busy = matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        match self.kind {
+            // A backend's quota is as used up as ours.
+            _ if [&self.code, &self.type_].into_iter().any(|word| word == INSUFFICIENT_QUOTA) => Some(false),
+            // Somebody has to change something first.
+            ErrorKind::Maintenance
+            | ErrorKind::UpstreamAuth
+            | ErrorKind::EgressDenied
+            | ErrorKind::OutboundCallLimit
+            | ErrorKind::ResponseTooLarge
+            | ErrorKind::SecretsUnavailable
+            | ErrorKind::Conflict
+            | ErrorKind::RolloutRefused => Some(false),
+            ErrorKind::UpstreamUnreachable => Some(true),
+            _ => is_busy.then_some(true),
+        }
     }
 }
 
@@ -131,8 +154,14 @@ impl ApiError {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(seconds) = self.retry_after_seconds() {
-            headers.insert(header::RETRY_AFTER, seconds.into());
+        if let Some(wait) = self.retry_after() {
+            let milliseconds = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            headers.insert(header::RETRY_AFTER, milliseconds.div_ceil(1000).into());
+            headers.insert("retry-after-ms", milliseconds.into());
+        }
+        if let Some(should) = self.should_retry() {
+            let value = if should { "true" } else { "false" };
+            headers.insert("x-should-retry", HeaderValue::from_static(value));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

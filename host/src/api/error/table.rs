@@ -89,6 +89,7 @@ pub struct Row {
 
 pub(super) const INVALID: &str = "invalid_request_error";
 const SERVER: &str = "server_error";
+pub(super) const INSUFFICIENT_QUOTA: &str = "insufficient_quota";
 
 impl ErrorKind {
     /// All of them, in the order of the table.
@@ -185,7 +186,7 @@ impl ErrorKind {
             Self::Conflict => row(S::CONFLICT, INVALID, "conflict", "It exists already, or somebody has changed it since it was read (`if-match`). Read it again."),
             Self::InvalidDefinition => row(S::UNPROCESSABLE_ENTITY, INVALID, "invalid_definition", "What would come of the change cannot be used; `details` lists every mistake with its remedy. Nothing was changed."),
             Self::AdaptorRefused => row(S::UNPROCESSABLE_ENTITY, INVALID, "adaptor_refused", "The component did not pass the gate; `details.report` says at which check and how to mend it."),
-            Self::DayUsedUp => row(S::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota", "The tenant that has the endpoint has used what it may use in a day: CPU time of adaptors, or bytes sent to backends. The day ends at 00:00 UTC."),
+            Self::DayUsedUp => row(S::TOO_MANY_REQUESTS, INSUFFICIENT_QUOTA, INSUFFICIENT_QUOTA, "The tenant that has the endpoint has used what it may use in a day: CPU time of adaptors, or bytes sent to backends. The day ends at 00:00 UTC."),
             Self::PullFailed => row(S::UNPROCESSABLE_ENTITY, INVALID, "pull_failed", "The component cannot be pulled: the registry cannot be reached, does not give it, or has something else under the reference; the message says which, and what to do."),
             Self::TenantQuota => row(S::FORBIDDEN, INVALID, "tenant_quota", "The tenant has as many adaptors, or as many bytes of them, as its quota allows, or as many signers as there may be."),
             Self::RolloutRefused => row(S::CONFLICT, INVALID, "rollout_refused", "The rollout cannot be changed so: there is no version to go back to, or a trial has no sensible share."),

@@ -1,5 +1,6 @@
 //! OpenAI's API.
 
+mod course;
 mod fields;
 mod models;
 mod request;

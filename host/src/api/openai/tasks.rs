@@ -9,7 +9,7 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode};
 
-use super::{request::ParsedRequest, unknown};
+use super::{course::Course, request::ParsedRequest, unknown};
 use crate::{
     api::{
         edge::Recorded,
@@ -85,7 +85,9 @@ async fn handle(
 ) -> Response {
     let (ledger, open) = (Arc::clone(worker.gateway().ledger()), worker.gateway().requests().count());
     let mut entry = Entry::open(ledger, open, Arc::clone(&id), operation);
-    let mut response = match run(&worker, &scope, Arc::clone(&id), operation, request, &mut entry).await {
+    let mut course = Course::new(worker.egress());
+    let answer = run(&worker, &scope, Arc::clone(&id), operation, request, &mut entry, &mut course).await;
+    let mut response = match answer {
         Ok((opened, plan)) => opened.into_response(plan, entry),
         Err(error) => {
             entry.note(|r| {
@@ -100,6 +102,7 @@ async fn handle(
     if let (Vendor::Anthropic, Ok(id)) = (operation.vendor(), HeaderValue::from_str(&id)) {
         response.headers_mut().insert("request-id", id);
     }
+    course.tell(response.headers_mut());
     response.extensions_mut().insert(Recorded);
     response
 }
@@ -111,6 +114,7 @@ async fn run(
     operation: Operation,
     request: Request,
     entry: &mut Entry,
+    course: &mut Course,
 ) -> Result<(relay::Opened, Plan), ApiError> {
     let gateway = worker.gateway();
     let (caller, parts, body) = authenticate_as(gateway.keys(), operation.vendor(), request).await?;
@@ -118,15 +122,15 @@ async fn run(
 
     let settings = gateway.settings();
     let body = read_body(&parts.headers, body, settings.max_body_bytes).await?;
+    course.body_read();
     let parsed = ParsedRequest::read(operation, body)?;
     entry.note(|r| {
         r.model = Some(parsed.model.clone());
         r.stream = parsed.stream;
     });
 
-    let turn = gateway.next_turn();
-    let candidates =
-        candidates(&gateway.catalog(&caller.tenant), scope, &caller, &parsed.model, operation, turn)?;
+    let (turn, catalog) = (gateway.next_turn(), gateway.catalog(&caller.tenant));
+    let candidates = candidates(&catalog, scope, &caller, &parsed.model, operation, turn)?;
     let candidates = unknown::takers(candidates, operation, parsed.unknown.as_deref())?;
     let plan = Plan {
         operation,
@@ -147,11 +151,12 @@ async fn run(
         body: parsed.body,
         headers: operation.client_headers(&parts.headers),
     });
-    let dispatched = dispatch(worker.egress(), candidates, turn, &task)
+    let dispatched = dispatch(course.egress(), candidates, turn, &task)
         .await
         .ok_or_else(|| ApiError::new(ErrorKind::Internal, "no endpoint was asked"))?;
     entry.note(|r| r.endpoint = Some(Arc::clone(&dispatched.endpoint.slug)));
     let owner = dispatched.version.as_ref().map(|version| &**version.grant.tenant());
+    course.answered_by(&catalog, &dispatched.endpoint);
     let opened = relay::open(dispatched.answer?, plan, owner, entry).await;
     if let (Some(version), Err(RelayError::Fault(fault))) = (&dispatched.version, &opened) {
         version.note_fault(fault);

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Components, Source, document,
-    schemas::{relayed_error, request_id},
+    schemas::{headers, relayed_error},
 };
 use crate::api::error::{ErrorKind, Row};
 use ErrorKind as E;
@@ -201,10 +201,8 @@ impl About {
     fn responses(&self, components: &mut Components) -> Map<String, Value> {
         let mut responses = Map::new();
         for Answer { status, what, content } in &self.answers {
-            let mut headers = request_id(self.vendor);
-            if let (true, Some(headers)) = (self.is_tagged, headers.as_object_mut()) {
-                headers.insert("etag".into(), json!({ "$ref": "#/components/headers/etag" }));
-            }
+            let further: &[&str] = if self.is_tagged { &["etag"] } else { &[] };
+            let headers = headers(self.vendor, self.is_relayed, further);
             let mut response = json!({ "description": what, "headers": headers });
             let forms = content
                 .iter()

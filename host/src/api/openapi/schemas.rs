@@ -32,6 +32,18 @@ pub(in crate::api) fn named<T: ToSchema>(components: &mut Components) -> Value {
     reference("schemas", &T::name())
 }
 
+/// The headers of an answer: those that all have, those of an endpoint's, and further ones.
+pub(super) fn headers(vendor: Vendor, is_relayed: bool, further: &[&str]) -> Value {
+    let every: &[&str] = &["x-request-id", "openai-processing-ms"];
+    let relayed: &[&str] = if is_relayed { &["x-airlock-endpoint", "x-airlock-overhead-ms"] } else { &[] };
+    let names = every.iter().chain(relayed).chain(further);
+    let mut headers: Map<_, _> = names.map(|name| ((*name).to_owned(), reference("headers", name))).collect();
+    if vendor == Vendor::Anthropic {
+        headers.insert("request-id".into(), reference("headers", "x-request-id"));
+    }
+    headers.into()
+}
+
 fn reference(kind: &str, name: &str) -> Value {
     json!({ "$ref": format!("#/components/{kind}/{name}") })
 }
@@ -65,14 +77,13 @@ impl Components {
             let code = json!({ "properties": { "code": { "enum": codes } } });
             json!({ "allOf": [reference("schemas", "Error")], "properties": { "error": code } })
         };
-        let mut headers = request_id(vendor);
-        if let (Some(row), Some(headers)) = (errors.first(), headers.as_object_mut()) {
-            match row.status.as_u16() {
-                429 | 503 => headers.insert("retry-after".into(), reference("headers", "retry-after")),
-                401 => headers.insert("www-authenticate".into(), reference("headers", "www-authenticate")),
-                _ => None,
-            };
-        }
+        let further: &[&str] = match errors.first().map_or(0, |row| row.status.as_u16()) {
+            429 | 503 => &["retry-after", "retry-after-ms", "x-should-retry"],
+            401 => &["www-authenticate"],
+            500.. => &["x-should-retry"],
+            _ => &[],
+        };
+        let headers = headers(vendor, is_relayed, further);
         let response = json!({
             "description": when.join("\n"), "headers": headers, "content": { "application/json": { "schema": schema } },
         });
@@ -98,9 +109,13 @@ impl Components {
                 "x-request-id": header("The client's own, where it sent a well-formed one."),
                 "www-authenticate": header("`Bearer`"),
                 "etag": header("The revision: what `if-match` takes."),
-                "retry-after": {
-                    "description": "Seconds to wait.", "schema": { "type": "integer", "minimum": 1, "maximum": 120 },
-                },
+                "retry-after": number("Seconds to wait.", 1, Some(120)),
+                "retry-after-ms": number("The same in milliseconds.", 1, Some(120_000)),
+                "x-should-retry": header("Whether the same request may fare better: `true` or `false`."),
+                "openai-processing-ms": number("Milliseconds from the request's head to the answer's.", 0, None),
+                "x-airlock-endpoint": header("The slug of the endpoint that answered, where it is the tenant's own."),
+                "x-airlock-overhead-ms": header("Milliseconds from the end of the request's body to the answer's head, without \
+                    what was waited for backends."),
             },
             "securitySchemes": {
                 "key": {
@@ -112,15 +127,6 @@ impl Components {
                 },
             },
         })
-    }
-}
-
-/// The headers of every answer.
-pub(super) fn request_id(vendor: Vendor) -> Value {
-    let id = reference("headers", "x-request-id");
-    match vendor {
-        Vendor::OpenAi => json!({ "x-request-id": id }),
-        Vendor::Anthropic => json!({ "x-request-id": id, "request-id": id }),
     }
 }
 
@@ -152,6 +158,14 @@ fn anthropic_error() -> Value {
 
 fn header(description: &str) -> Value {
     json!({ "description": description, "schema": { "type": "string" } })
+}
+
+fn number(description: &str, minimum: u32, maximum: Option<u32>) -> Value {
+    let mut schema = json!({ "type": "integer", "minimum": minimum });
+    if let (Some(maximum), Some(schema)) = (maximum, schema.as_object_mut()) {
+        schema.insert("maximum".into(), maximum.into());
+    }
+    json!({ "description": description, "schema": schema })
 }
 
 /// OpenAI's error.
