@@ -2,7 +2,8 @@
 //! memory, wait for a slow backend or relay huge bodies, at ten times that rate. What does the first one lose?
 //!
 //! The clients and backends of the second tenant are processes of the lowest priority, as they would be on other
-//! machines: what is measured is the gateway between the two.
+//! machines. They share this machine's cores, memory and kernel all the same: how much that alone costs is told by the
+//! first tenant on a gateway of its own, while the second loads the first gateway as before.
 
 mod pace;
 mod report;
@@ -48,11 +49,12 @@ pub struct Options {
     check: bool,
 }
 
-/// One round of one kind: alone, then beside.
+/// One round of one kind: alone, then beside, then on another gateway.
 #[derive(Serialize)]
 pub struct Round {
     alone: Paced,
     beside: Paced,
+    apart: Paced,
     /// What became of the other tenant's requests.
     rival: Tally,
 }
@@ -65,11 +67,13 @@ pub async fn run(options: &Options) -> Fallible<ExitCode> {
         ("AIRLOCK_EGRESS__ALLOW_NETWORKS", r#"["127.0.0.0/8"]"#.to_owned()),
     ];
     let stage = Stage::start(&options.common, &[], &settings).await?;
+    let own = Stage::start(&options.common, &[], &settings).await?;
     let rival = Rival::start(stage.dir()).await?;
     let tenants = Tenants::make(&stage, &options.common, stage.backend.address, rival.address()).await?;
+    let calm_alone = tenants::calm_alone(&own, &options.common, own.backend.address).await?;
     let seconds = Duration::from_secs(options.seconds);
     let pace = Pace { rate: options.rate, connections: CONNECTIONS };
-    let right = stage.backend.mock.completion().clone();
+    let [right, own_right] = [&stage, &own].map(|stage| stage.backend.mock.completion().clone());
     let mut rows = Vec::new();
     for kind in KINDS.iter().filter(|kind| options.only.as_ref().is_none_or(|only| *only == kind.name)) {
         let mut rounds = Vec::new();
@@ -79,10 +83,19 @@ pub async fn run(options: &Options) -> Fallible<ExitCode> {
             let alone = pace.run(stage.address, &tenants.calm, &right, time).await?;
             let noise = rival.load(&stage, &tenants, kind, options.rate * TIMES, time)?;
             let beside = pace.run(stage.address, &tenants.calm, &right, time).await?;
-            let noise = noise.end().await?;
-            eprintln!("{} {round}/{}: {}", kind.name, options.rounds, report::progress(&alone, &beside));
-            rounds.extend((round > 0).then_some(Round { alone, beside, rival: noise }));
+            let mut noise = noise.end().await?;
+            let more = rival.load(&stage, &tenants, kind, options.rate * TIMES, time)?;
+            let apart = pace.run(own.address, &calm_alone, &own_right, time).await?;
+            noise.merge(&more.end().await?);
+            eprintln!(
+                "{} {round}/{}: {}",
+                kind.name,
+                options.rounds,
+                report::progress(&alone, &beside, &apart)
+            );
+            rounds.extend((round > 0).then_some(Round { alone, beside, apart, rival: noise }));
             stage.gateway.server.trim_logs();
+            own.gateway.server.trim_logs();
         }
         rows.extend(Row::of(kind.name, rounds));
     }

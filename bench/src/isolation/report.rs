@@ -38,6 +38,9 @@ pub struct Row {
     alone_p99_ms: f64,
     beside_p99_ms: f64,
     p99: f64,
+    apart_p99_ms: f64,
+    /// What it is beside, over what it is on a gateway of its own on the same busy machine.
+    p99_of_apart: f64,
     wrong: u64,
     rival: Tally,
     rounds: Vec<Round>,
@@ -59,7 +62,15 @@ impl Row {
             alone_p99_ms: over(|round| Some(round.alone.latency.as_ref()?.p99_ms))?,
             beside_p99_ms: over(|round| Some(round.beside.latency.as_ref()?.p99_ms))?,
             p99: over(|r| Some(r.beside.latency.as_ref()?.p99_ms / r.alone.latency.as_ref()?.p99_ms))?,
-            wrong: rounds.iter().map(|round| round.alone.tally.wrong + round.beside.tally.wrong).sum(),
+            apart_p99_ms: over(|round| Some(round.apart.latency.as_ref()?.p99_ms))?,
+            p99_of_apart: over(|r| {
+                Some(r.beside.latency.as_ref()?.p99_ms / r.apart.latency.as_ref()?.p99_ms)
+            })?,
+            wrong: rounds
+                .iter()
+                .flat_map(|r| [&r.alone, &r.beside, &r.apart])
+                .map(|paced| paced.tally.wrong)
+                .sum(),
             rival,
             rounds,
         })
@@ -85,13 +96,13 @@ impl Figures {
 }
 
 /// A round in one line.
-pub fn progress(alone: &Paced, beside: &Paced) -> String {
+pub fn progress(alone: &Paced, beside: &Paced, apart: &Paced) -> String {
     let told = |paced: &Paced| {
         let latency = paced.latency.as_ref();
         let (p50, p99) = latency.map(|l| (l.p50_ms, l.p99_ms)).unwrap_or_default();
         format!("{:.1}/s p50 {p50:.2} p99 {p99:.2} ms", paced.per_second)
     };
-    format!("alone {}; beside {}", told(alone), told(beside))
+    format!("alone {}; beside {}; apart {}", told(alone), told(beside), told(apart))
 }
 
 /// The report.
@@ -105,6 +116,8 @@ pub fn tell(figures: &Figures) -> String {
         "beside",
         "p99 ms",
         "beside",
+        "×",
+        "apart",
         "×",
         "wrong",
     ];
@@ -126,6 +139,8 @@ pub fn tell(figures: &Figures) -> String {
             p99,
             p99_beside,
             two(row.p99),
+            two(row.apart_p99_ms),
+            two(row.p99_of_apart),
             wrong,
         ]
     }));
@@ -138,6 +153,7 @@ pub fn tell(figures: &Figures) -> String {
             row.rival.line()
         );
     }
+    text += "apart: the p99 on a gateway of its own, while the other tenant loads the first one: what the machine costs\n";
     text += &format!(
         "targets: ≥ {THROUGHPUT} of the throughput alone, p99 ≤ {P99} times that alone, nothing wrong\n"
     );

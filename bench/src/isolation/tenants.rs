@@ -43,11 +43,9 @@ pub struct Tenants {
 impl Tenants {
     /// Makes them. Backends are `calm` and `rival`.
     pub async fn make(stage: &Stage, common: &Common, calm: SocketAddr, rival: SocketAddr) -> Fallible<Self> {
-        let made = Making { stage, binary: common.gateway(), operator: operator(stage, common)? };
-        made.wait_for_key().await?;
-        let guest = common.guests().join("brittle.wasm");
-        let calm_key = made.tenant("calm", &[("m", "direct-api", json!({ "api_url": api(calm, "/v1") }))])?;
-        made.push(&guest)?;
+        let made = Making::on(stage, common).await?;
+        let calm = made.calm(calm)?;
+        made.push(&common.guests().join("brittle.wasm"))?;
         let one = |model, base, brittle| {
             (model, "brittle", json!({ "api_url": api(rival, base), "brittle": brittle }))
         };
@@ -60,8 +58,13 @@ impl Tenants {
                 one("huge", HUGE, ""),
             ],
         )?;
-        Ok(Self { calm: Chat::new(&calm_key, "m", false), rival_key })
+        Ok(Self { calm, rival_key })
     }
+}
+
+/// The first tenant by itself; what it asks.
+pub async fn calm_alone(stage: &Stage, common: &Common, backend: SocketAddr) -> Fallible<Chat> {
+    Making::on(stage, common).await?.calm(backend)
 }
 
 fn api(address: SocketAddr, base: &str) -> String {
@@ -80,7 +83,19 @@ struct Making<'a> {
     operator: String,
 }
 
-impl Making<'_> {
+impl<'a> Making<'a> {
+    async fn on(stage: &'a Stage, common: &'a Common) -> Fallible<Self> {
+        let made = Self { stage, binary: common.gateway(), operator: operator(stage, common)? };
+        made.wait_for_key().await?;
+        Ok(made)
+    }
+
+    /// The first tenant.
+    fn calm(&self, backend: SocketAddr) -> Fallible<Chat> {
+        let config = json!({ "api_url": api(backend, "/v1") });
+        Ok(Chat::new(&self.tenant("calm", &[("m", "direct-api", config)])?, "m", false))
+    }
+
     fn airlock(&self, arguments: &[&str]) -> Fallible<String> {
         let mut command = Command::new(self.binary);
         command

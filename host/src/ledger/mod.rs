@@ -142,6 +142,12 @@ impl Entry {
         }
     }
 
+    /// One of no request.
+    #[cfg(test)]
+    pub(crate) fn stray(operation: Operation) -> Self {
+        Self::open(Arc::new(LogLedger), crate::gauge::Gauge::default().count(), "stray".into(), operation)
+    }
+
     /// `x-request-id`.
     pub fn request_id(&self) -> Arc<str> {
         self.record.as_ref().map_or_else(|| "".into(), |record| Arc::clone(&record.request_id))

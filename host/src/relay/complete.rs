@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     vec,
 };
 
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
-use super::{RelayError, json::Checker};
+use super::{RelayError, json::Checker, turns::Turns};
 use crate::{
     chunks::Chunks,
     ledger::{Entry, Outcome, Usage},
@@ -23,6 +23,26 @@ const PIECE: usize = 64 << 10;
 /// Answers above this wait for their turn among those of the endpoint's owner: the rest stays with the backend meanwhile.
 const LARGE: usize = 256 << 10;
 
+/// A complete answer, checked.
+pub struct Whole {
+    pieces: Vec<Bytes>,
+    /// Where it is large.
+    turns: Option<Turns>,
+}
+
+impl Whole {
+    /// A body that was made in one piece.
+    pub(super) fn made(mut body: Bytes, owner: Option<&Tenant>) -> Self {
+        let turns = owner.filter(|_| body.len() > LARGE).map(Turns::of);
+        let mut pieces = Vec::with_capacity(body.len() / LARGE + 1);
+        while body.len() > LARGE {
+            pieces.push(body.split_to(LARGE));
+        }
+        pieces.push(body);
+        Self { pieces, turns }
+    }
+}
+
 /// Reads all of a backend's answer. A client cannot use half a JSON object, so nothing is lost by
 /// waiting for its end, and a broken or truncated one can be told as an error.
 pub(super) async fn read(
@@ -30,8 +50,9 @@ pub(super) async fn read(
     max_bytes: usize,
     owner: Option<&Tenant>,
     entry: &mut Entry,
-) -> Result<Vec<Bytes>, RelayError> {
-    let (mut whole, mut check, mut turn) = (Chunks::default(), Checker::default(), None);
+) -> Result<Whole, RelayError> {
+    let (mut whole, mut check, mut turns) = (Chunks::default(), Checker::default(), None);
+    let mut place = None;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(Fault::from)?;
         if let Ok(data) = frame.into_data() {
@@ -40,16 +61,16 @@ pub(super) async fn read(
             }
             check.push(&data).map_err(bad)?;
             whole.push(data);
-            if whole.len() > LARGE {
-                if let (None, Some(owner)) = (&turn, owner) {
-                    turn = owner.large_answer().await;
+            if let Some(owner) = owner.filter(|_| whole.len() > LARGE) {
+                if place.is_none() {
+                    place = owner.large_answer().await;
                 }
-                tokio::task::yield_now().await;
+                turns.get_or_insert_with(|| Turns::of(owner)).next().await;
             }
         }
     }
     note(check.finish().map_err(bad)?, entry);
-    Ok(whole.into_pieces())
+    Ok(Whole { pieces: whole.into_pieces(), turns })
 }
 
 /// Whether this is one JSON object; its usage goes into the ledger.
@@ -79,13 +100,15 @@ fn bad(why: String) -> RelayError {
 pub(super) struct WholeBody {
     pieces: vec::IntoIter<Bytes>,
     left: u64,
+    turns: Option<Turns>,
     entry: Entry,
 }
 
 impl WholeBody {
-    pub(super) fn new(pieces: Vec<Bytes>, entry: Entry) -> Self {
+    pub(super) fn new(whole: Whole, entry: Entry) -> Self {
+        let Whole { pieces, turns } = whole;
         let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { pieces: pieces.into_iter(), left, entry }
+        Self { pieces: pieces.into_iter(), left, turns, entry }
     }
 }
 
@@ -95,9 +118,12 @@ impl Body for WholeBody {
 
     fn poll_frame(
         self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
+        if let Some(turns) = &mut this.turns {
+            ready!(turns.poll_next(cx));
+        }
         let next = this.pieces.next();
         if let Some(piece) = &next {
             this.left = this.left.saturating_sub(piece.len() as u64);
@@ -115,5 +141,34 @@ impl Body for WholeBody {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use airlock_sandbox::{Operation, TenantLimits};
+
+    use super::*;
+
+    fn sent(body: &'static [u8], owner: &Tenant) -> WholeBody {
+        let entry = Entry::stray(Operation::Embeddings);
+        WholeBody::new(Whole::made(Bytes::from_static(body), Some(owner)), entry)
+    }
+
+    #[tokio::test]
+    async fn a_large_answer_waits_for_its_turn_and_a_small_one_does_not() {
+        static LARGE_BODY: [u8; LARGE + 1] = [0; LARGE + 1];
+        let owner = Tenant::new("t", TenantLimits::default());
+        let pieces = owner.large_pieces();
+        let taken = pieces.acquire_many(u32::try_from(pieces.available_permits()).unwrap()).await.unwrap();
+        assert_eq!(sent(b"{}", &owner).collect().await.unwrap().to_bytes(), "{}");
+        let mut large = sent(&LARGE_BODY, &owner);
+        assert!(futures_util::poll!(large.frame()).is_pending());
+        drop(taken);
+        let mut sizes = Vec::new();
+        while let Some(frame) = large.frame().await {
+            sizes.push(frame.unwrap().into_data().unwrap().len());
+        }
+        assert_eq!(sizes, [LARGE, 1]);
     }
 }

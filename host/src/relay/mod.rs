@@ -8,6 +8,7 @@ mod framer;
 mod json;
 mod stall;
 mod stream;
+mod turns;
 mod upstream_error;
 mod usage;
 
@@ -22,6 +23,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::ledger::Entry;
 
+use complete::Whole;
 /// For the fuzzer, which feeds it without a backend.
 #[doc(hidden)]
 pub use framer::{End, Framer};
@@ -92,7 +94,7 @@ pub struct Plan {
 /// An answer of which nothing has gone to the client yet.
 pub enum Opened {
     /// All of it.
-    Complete(Vec<Bytes>, HeaderMap),
+    Complete(Whole, HeaderMap),
     /// A backend's events.
     Stream(Box<UpstreamBody>, Events, HeaderMap),
     /// An adaptor's events.
@@ -131,7 +133,7 @@ async fn open_in_time(
             complete::check_body(&body, entry)
                 .await
                 .map_err(|why| Fault::BadOutput(format!("its body is {why}")))?;
-            Ok(Opened::Complete(vec![body], HeaderMap::new()))
+            Ok(Opened::Complete(Whole::made(body, owner), HeaderMap::new()))
         }
         (Answer::Events(_), None) => {
             Err(Fault::BadOutput("a task that wants one answer was answered with events".into()).into())
@@ -175,9 +177,9 @@ impl Opened {
     pub fn into_response(self, plan: Plan, mut entry: Entry) -> Response {
         entry.note(|r| r.status = 200);
         let (body, headers) = match self {
-            Self::Complete(pieces, mut headers) => {
+            Self::Complete(whole, mut headers) => {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                (Body::new(complete::WholeBody::new(pieces, entry)), headers)
+                (Body::new(complete::WholeBody::new(whole, entry)), headers)
             }
             Self::Stream(upstream, events, headers) => {
                 let body = stream::body(upstream, events, plan, entry);
