@@ -9,6 +9,7 @@ use std::{
 };
 
 use airlock_sandbox::{CacheKey, Connector, Egress, Sandbox, Tenant, TenantLimits};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -27,6 +28,9 @@ use crate::{
         DEFAULT_TENANT, Follower, MasterKeys, Nothing, OpenError, SecretError, Secrets, Tenants, Workshop,
     },
 };
+
+/// Large bodies that are checked at one moment.
+const LARGE_BODIES: usize = 2;
 
 /// Why the gateway cannot start, or what `airlock check` found.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +84,7 @@ pub struct Gateway {
     sandbox: Sandbox,
     connector: Connector,
     requests: Gauge,
+    large_bodies: Semaphore,
     connections: Gauge,
     turn: AtomicUsize,
     draining: AtomicBool,
@@ -159,6 +164,7 @@ impl Gateway {
             sandbox,
             connector,
             requests: Gauge::default(),
+            large_bodies: Semaphore::new(LARGE_BODIES),
             connections: Gauge::default(),
             turn: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
@@ -247,6 +253,11 @@ impl Gateway {
     /// Where adaptors run.
     pub fn sandbox(&self) -> &Sandbox {
         &self.sandbox
+    }
+
+    /// What each large body of a request takes while it is checked.
+    pub fn large_bodies(&self) -> &Semaphore {
+        &self.large_bodies
     }
 
     /// API requests whose record is not settled.

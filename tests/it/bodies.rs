@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use crate::tidy::root;
 
+mod further;
+
 /// `tests/clients/bodies/record.py` writes them.
 #[tokio::test]
 async fn no_body_that_a_client_was_seen_to_send_is_refused() {

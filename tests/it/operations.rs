@@ -1,10 +1,10 @@
 //! The operations beside chats, completions and embeddings: relayed as they are, ended as their clients expect, counted.
 
 use airlock_sandbox::{Operation, Vendor};
-use airlock_tests::{TestGateway, Upstream, chunks, error, json, sse, within};
+use airlock_tests::{TestGateway, Upstream, chunks, error, json, least_body, sse, within};
 use serde_json::{Value, json};
 
-/// Those whose bodies are the backend's business.
+/// Those beside the three oldest ones.
 const FURTHER: [Operation; 6] = [
     Operation::Responses,
     Operation::Messages,
@@ -52,12 +52,24 @@ async fn with(adaptor: impl AsRef<std::path::Path>, config: Value) -> TestGatewa
     TestGateway::builder().operations(&all_paths()).endpoint("m", adaptor, config).start().await
 }
 
-fn body(stream: bool) -> Value {
-    if stream { json!({ "model": "m", "stream": true, "x": [1] }) } else { json!({ "model": "m", "x": [1] }) }
+/// What the operation needs at least, and a field that nobody knows.
+fn body(operation: Operation, stream: bool) -> Value {
+    let mut body = least_body(operation);
+    body["x"] = json!([1]);
+    if stream {
+        body["stream"] = json!(true);
+    }
+    body
+}
+
+fn body_with(operation: Operation, field: &str, value: Value) -> Value {
+    let mut body = body(operation, false);
+    body[field] = value;
+    body
 }
 
 fn ask(gateway: &TestGateway, operation: Operation, stream: bool) -> reqwest::RequestBuilder {
-    gateway.post(&format!("/v1/{}", operation.path()), &body(stream))
+    gateway.post(&format!("/v1/{}", operation.path()), &body(operation, stream))
 }
 
 /// The error of an answer in the form of its operation: its type, and its message.
@@ -100,7 +112,7 @@ async fn each_is_relayed_unchanged_on_every_root_and_its_usage_counted() {
     let mut count = 0;
     for operation in FURTHER {
         for root in ROOTS {
-            let asked = gateway.post(&format!("{root}/{}", operation.path()), &body(false));
+            let asked = gateway.post(&format!("{root}/{}", operation.path()), &body(operation, false));
             let response = within(asked.send()).await.unwrap();
             assert_eq!(
                 response.headers().contains_key("request-id"),
@@ -113,7 +125,7 @@ async fn each_is_relayed_unchanged_on_every_root_and_its_usage_counted() {
             assert_eq!((record.operation, record.stream), (operation, false));
             let seen = &upstream.seen()[count];
             assert_eq!(seen.uri.path(), format!("/v1/{}", operation.path()));
-            assert_eq!(seen.json(), body(false));
+            assert_eq!(seen.json(), body(operation, false));
             count += 1;
         }
     }
@@ -132,7 +144,7 @@ async fn streams_with_named_events_are_relayed_byte_for_byte_and_counted() {
         assert_eq!((usage.prompt_tokens, usage.completion_tokens, usage.total_tokens), (3, 4, 7));
         assert_eq!((record.outcome, record.stream), (airlock::ledger::Outcome::Completed, true));
         // Nothing was put into the body.
-        assert_eq!(upstream.only().json(), body(true));
+        assert_eq!(upstream.only().json(), body(operation, true));
     }
 }
 
@@ -201,21 +213,23 @@ async fn a_cluster_that_does_not_list_it_and_a_model_that_is_not_there_are_refus
         let response = within(ask(&gateway, operation, false).send()).await.unwrap();
         refusal(response, operation, 400, "unsupported_endpoint", "invalid_request_error").await;
         let path = format!("/v1/{}", operation.path());
-        let gone = within(gateway.post(&path, &json!({ "model": "gone" })).send()).await.unwrap();
+        let gone =
+            within(gateway.post(&path, &body_with(operation, "model", json!("gone"))).send()).await.unwrap();
         refusal(gone, operation, 404, "model_not_found", "not_found_error").await;
         for (body, code) in [
             (json!({}), "missing_required_parameter"),
-            (json!({ "model": 1 }), "invalid_value"),
+            (body_with(operation, "model", json!(1)), "invalid_value"),
             (json!([]), "invalid_json"),
         ] {
             let response = within(gateway.post(&path, &body).send()).await.unwrap();
             refusal(response, operation, 400, code, "invalid_request_error").await;
         }
-        let nobody = within(gateway.anonymous("POST", &path).json(&body(false)).send()).await.unwrap();
+        let nobody =
+            within(gateway.anonymous("POST", &path).json(&body(operation, false)).send()).await.unwrap();
         refusal(nobody, operation, 401, "invalid_api_key", "authentication_error").await;
     }
     for operation in [Operation::Responses, Operation::Messages, Operation::ImageGenerations] {
-        let body = json!({ "model": "m", "stream": "yes" });
+        let body = body_with(operation, "stream", json!("yes"));
         let response =
             within(gateway.post(&format!("/v1/{}", operation.path()), &body).send()).await.unwrap();
         refusal(response, operation, 400, "invalid_value", "invalid_request_error").await;
@@ -298,7 +312,10 @@ async fn messages_take_the_key_as_anthropics_clients_send_it() {
     let upstream = Upstream::json(json!({ "ok": true })).await;
     let gateway = before(&upstream).await;
     let ask = |path: &str, name: &str, key: &str| {
-        let asked = gateway.anonymous("POST", path).json(&body(false)).header(name, key.to_owned());
+        let asked = gateway
+            .anonymous("POST", path)
+            .json(&body(Operation::Messages, false))
+            .header(name, key.to_owned());
         async move { within(asked.send()).await.unwrap().status().as_u16() }
     };
     let key = gateway.key.clone();
@@ -331,7 +348,7 @@ async fn what_a_client_says_to_anthropics_api_reaches_it_and_nothing_else_does()
         .await;
     let ask = |path: &str, model: &str| {
         let asked = gateway
-            .post(path, &json!({ "model": model }))
+            .post(path, &body_with(Operation::Messages, "model", json!(model)))
             .header("anthropic-version", "2023-06-01")
             .header("anthropic-beta", "one")
             .header("anthropic-beta", "two")
@@ -367,8 +384,10 @@ async fn a_backends_key_goes_where_anthropic_has_it() {
         .endpoint("m", "direct-api", config)
         .start()
         .await;
-    let asked =
-        gateway.anonymous("POST", "/v1/messages").json(&body(false)).header("x-api-key", &gateway.key);
+    let asked = gateway
+        .anonymous("POST", "/v1/messages")
+        .json(&body(Operation::Messages, false))
+        .header("x-api-key", &gateway.key);
     assert_eq!(within(asked.send()).await.unwrap().status(), 200);
     let sent: Vec<_> = upstream.only().headers.get_all("x-api-key").iter().cloned().collect();
     assert_eq!(sent, ["of-the-backend"]);

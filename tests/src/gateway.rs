@@ -13,7 +13,7 @@ use airlock::{
     server,
     store::Store,
 };
-use airlock_sandbox::{ConnectSettings, Connector, Egress, EgressLimits, Fault, Jobs};
+use airlock_sandbox::{ConnectSettings, Connector, Egress, EgressLimits, Fault, Jobs, Operation};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -157,6 +157,22 @@ pub fn chat_body(stream: bool) -> Value {
         body["stream"] = json!(true);
     }
     body
+}
+
+/// What an operation needs, for model `m`.
+pub fn least_body(operation: Operation) -> Value {
+    let (model, messages) = ("m", json!([{ "role": "user", "content": "hi" }]));
+    match operation {
+        Operation::Messages => json!({ "model": model, "max_tokens": 9, "messages": messages }),
+        Operation::ChatCompletions | Operation::CountTokens => {
+            json!({ "model": model, "messages": messages })
+        }
+        Operation::Completions | Operation::ImageGenerations => json!({ "model": model, "prompt": "x" }),
+        Operation::Embeddings | Operation::Responses | Operation::Moderations => {
+            json!({ "model": model, "input": "x" })
+        }
+        Operation::Rerank => json!({ "model": model, "query": "x", "documents": ["y"] }),
+    }
 }
 
 impl GatewayBuilder {

@@ -41,7 +41,7 @@ pub use aws::{AWS_KEYS, verify_aws};
 pub use binary::{Airlock, Finished, binary as binary_path};
 pub use database::Database;
 pub use feed::{Feed, FeedStream, Gate, feed};
-pub use gateway::{GatewayBuilder, TestGateway, chat_body};
+pub use gateway::{GatewayBuilder, TestGateway, chat_body, least_body};
 pub use globus::{FakeGlobus, Work};
 pub use hostile::chat_with;
 pub use lab::{Lab, Names, chat_task, compiler};

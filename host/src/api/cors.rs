@@ -12,11 +12,12 @@ use tower::{Layer as _, Service as _};
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
 /// What pages may read of an answer.
-const EXPOSED: [HeaderName; 13] = [
+const EXPOSED: [HeaderName; 14] = [
     header::RETRY_AFTER,
     HeaderName::from_static("retry-after-ms"),
     HeaderName::from_static("x-should-retry"),
     HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("request-id"),
     HeaderName::from_static("openai-processing-ms"),
     HeaderName::from_static("x-airlock-endpoint"),
     HeaderName::from_static("x-airlock-overhead-ms"),

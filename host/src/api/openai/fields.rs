@@ -4,6 +4,7 @@
 use airlock_sandbox::Operation;
 
 use super::{
+    further,
     request::Known,
     validation::{
         AUDIO, Check, FUNCTION_CALL, FUNCTIONS, LOGIT_BIAS, MESSAGES, METADATA, PREDICTION, RESPONSE_FORMAT,
@@ -22,7 +23,6 @@ pub(super) struct Field {
 }
 
 const ANY: &[Operation] = &[Chat, Completions, Embeddings];
-/// What is known of an operation whose body is its backend's business.
 const EVERY: &[Operation] = &Operation::ALL;
 const STREAMED: &[Operation] =
     &[Chat, Completions, Operation::Responses, Operation::Messages, Operation::ImageGenerations];
@@ -81,7 +81,7 @@ pub(super) const FIELDS: &[Field] = &[
 
 /// The fields that an operation knows.
 pub(super) fn of(operation: Operation) -> impl Iterator<Item = &'static Field> {
-    FIELDS.iter().filter(move |field| field.of.contains(&operation))
+    FIELDS.iter().chain(further::FIELDS).filter(move |field| field.of.contains(&operation))
 }
 
 /// The fields that an operation needs.
@@ -90,12 +90,13 @@ pub(super) const fn required(operation: Operation) -> &'static [&'static str] {
         Chat => &["model", "messages"],
         Completions => &["model", "prompt"],
         Embeddings => &["model", "input"],
-        Operation::Responses
-        | Operation::Messages
-        | Operation::CountTokens
-        | Operation::Moderations
-        | Operation::Rerank
-        | Operation::ImageGenerations => &["model"],
+        // What is asked may stand in a conversation, or in a prompt that is kept there.
+        Operation::Responses => &["model"],
+        Operation::Messages => &["model", "max_tokens", "messages"],
+        Operation::CountTokens => &["model", "messages"],
+        Operation::Moderations => &["model", "input"],
+        Operation::Rerank => &["model", "query", "documents"],
+        Operation::ImageGenerations => &["model", "prompt"],
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod course;
 mod fields;
+mod further;
 mod models;
 mod request;
 mod schema;

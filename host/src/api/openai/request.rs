@@ -9,12 +9,16 @@ use serde::{
     de::{IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
+use tokio::sync::Semaphore;
 
 use super::{
     fields,
     validation::{Check, Found, Rule},
 };
 use crate::api::error::{ApiError, ErrorKind};
+
+/// Bodies above this are checked on threads of their own: what others want of this one would wait for milliseconds.
+const LARGE: usize = 1 << 20;
 
 /// A request whose known fields are in order.
 #[derive(Debug)]
@@ -32,10 +36,31 @@ pub struct ParsedRequest {
 }
 
 impl ParsedRequest {
-    /// Reads and checks a body that has come whole.
+    /// Reads and checks a body that has come whole. A large one takes a turn.
+    pub(super) async fn check(
+        operation: Operation,
+        body: Bytes,
+        turns: &Semaphore,
+    ) -> Result<Self, ApiError> {
+        if body.len() <= LARGE {
+            return Self::read(operation, body);
+        }
+        let _turn = turns.acquire().await;
+        let checked = tokio::task::spawn_blocking(move || Self::read(operation, body)).await;
+        checked.unwrap_or_else(|error| Err(ApiError::new(ErrorKind::Internal, error.to_string())))
+    }
+
+    /// The same, here and now.
     pub fn read(operation: Operation, body: Bytes) -> Result<Self, ApiError> {
-        let check = Check::default();
-        let known = Known::read(operation, &check, &body)?;
+        let quick = Check::quick();
+        let (known, check) = match Known::read(operation, &quick, &body) {
+            Ok(known) if quick.is_clean() => (known, quick),
+            // What is wrong, where something is, is told by the other.
+            _ => {
+                let careful = Check::careful();
+                (Known::read(operation, &careful, &body)?, careful)
+            }
+        };
         fields::check(operation, &known, check)?;
         let model = known.get_as::<String>("model").unwrap_or_default();
         let stream = operation.events().is_some() && known.get_as::<bool>("stream").unwrap_or(false);
@@ -141,7 +166,7 @@ impl<'de> Visitor<'de> for KnownVisitor<'_> {
                 return Err(serde::de::Error::custom(format!("`{name}` stands twice")));
             }
             let held = match field.rule {
-                Rule::List(..) | Rule::Input(_) => {
+                Rule::List(..) | Rule::TextOr(_) | Rule::Input(_) => {
                     Held::Walked(map.next_value_seed(self.check.field(field.name, &field.rule))?)
                 }
                 _ => Held::Raw(map.next_value()?),
@@ -249,6 +274,46 @@ mod tests {
                 assert_eq!((&body["stream_options"]["other"], &body["z"]), (&json!(1), &json!(2)));
             }
         }
+    }
+
+    /// Every value of a body that has all kinds of parts, in turn, replaced by values of every type.
+    #[test]
+    fn what_the_quick_check_lets_through_is_in_order() {
+        let all = json!({ "model": "m", "stop": ["a"], "logit_bias": { "1": 2 }, "tools": [{ "type": "function",
+            "function": { "name": "f", "parameters": {} } }], "prompt": ["x"], "input": [[1, 2]], "messages": [
+                { "role": "user", "content": [{ "type": "text", "text": "x" },
+                    { "type": "image_url", "image_url": { "url": "x" } }, { "type": "image_url", "image_url": "x" }] },
+                { "role": "assistant", "content": null, "tool_calls": [{ "id": "1", "type": "function",
+                    "function": { "name": "f", "arguments": "{}" } }] },
+                { "role": "tool", "tool_call_id": "1", "content": "x" }] });
+        let others = r#"null true 1 -1.5 1e400 "" "x" "\ud800" [] {} [null] [1] ["x"] [[1],"x"] {"a":1}"#;
+        let mut seen = [0, 0];
+        for path in paths(&all, String::new()) {
+            for other in others.split(' ') {
+                let mut body = all.clone();
+                *body.pointer_mut(&path).unwrap() = json!("#here#");
+                let body = body.to_string().replace("\"#here#\"", other);
+                for operation in [Operation::ChatCompletions, Operation::Completions, Operation::Embeddings] {
+                    let (quick, careful) = (Check::quick(), Check::careful());
+                    let passes = Known::read(operation, &quick, body.as_bytes()).is_ok() && quick.is_clean();
+                    let is_right =
+                        Known::read(operation, &careful, body.as_bytes()).is_ok() && careful.is_clean();
+                    assert!(is_right || !passes, "{operation:?} {body}");
+                    seen[usize::from(passes)] += 1;
+                }
+            }
+        }
+        assert!(seen.iter().all(|count| *count > 300), "{seen:?}");
+    }
+
+    fn paths(value: &Value, at: String) -> Vec<String> {
+        let below: Vec<(String, &Value)> = match value {
+            Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), value)).collect(),
+            Value::Array(items) => items.iter().enumerate().map(|(i, item)| (i.to_string(), item)).collect(),
+            _ => Vec::new(),
+        };
+        let deeper = below.into_iter().flat_map(|(step, value)| paths(value, format!("{at}/{step}")));
+        deeper.chain((!at.is_empty()).then(|| at.clone())).collect()
     }
 
     #[test]

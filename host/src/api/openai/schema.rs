@@ -15,7 +15,7 @@ pub(in crate::api) fn request(operation: Operation) -> Value {
     json!({
         "type": "object",
         "required": required,
-        "properties": properties_of(properties, &required),
+        "properties": properties_of(properties, required),
         "additionalProperties": true,
     })
 }

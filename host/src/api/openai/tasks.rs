@@ -123,7 +123,7 @@ async fn run(
     let settings = gateway.settings();
     let body = read_body(&parts.headers, body, settings.max_body_bytes).await?;
     course.body_read();
-    let parsed = ParsedRequest::read(operation, body)?;
+    let parsed = ParsedRequest::check(operation, body, gateway.large_bodies()).await?;
     entry.note(|r| {
         r.model = Some(parsed.model.clone());
         r.stream = parsed.stream;

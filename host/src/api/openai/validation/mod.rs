@@ -2,6 +2,7 @@
 
 mod chat;
 mod rule;
+mod shown;
 mod walk;
 
 pub(super) use chat::{

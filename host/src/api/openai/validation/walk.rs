@@ -8,7 +8,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::rule::{Form, Kinds, Rule, is_name};
+use super::{
+    rule::{Form, Kinds, Rule, is_name},
+    shown::{Count, Quoted, Start},
+};
 use crate::api::openai::request::Name;
 
 /// What is wrong with a body.
@@ -26,13 +29,31 @@ pub(in crate::api::openai) enum Wrong {
 }
 
 /// The first fault that was found. The walk goes on to the end of the text, which has to be JSON in any case.
-#[derive(Default)]
-pub(in crate::api::openai) struct Check(RefCell<Option<Fault>>);
+pub(in crate::api::openai) struct Check {
+    first: RefCell<Option<Fault>>,
+    is_quick: bool,
+}
 
 impl Check {
+    /// Reads everything once. What it lets through is in order; what it does not may be so still, for a careful one: half a
+    /// surrogate pair in a text is none of the gateway's business.
+    pub(in crate::api::openai) fn quick() -> Self {
+        Self { first: RefCell::default(), is_quick: true }
+    }
+
+    /// Looks at the beginning of what may be a text before it is read, once more in each list and object around it.
+    pub(in crate::api::openai) fn careful() -> Self {
+        Self { first: RefCell::default(), is_quick: false }
+    }
+
+    /// Whether all that has been walked over fits.
+    pub(in crate::api::openai) fn is_clean(&self) -> bool {
+        self.first.borrow().is_none()
+    }
+
     /// Whether all that was walked over fits.
     pub(in crate::api::openai) fn finish(self) -> Result<(), Fault> {
-        self.0.into_inner().map_or(Ok(()), Err)
+        self.first.into_inner().map_or(Ok(()), Err)
     }
 
     /// For a field of the body.
@@ -51,7 +72,7 @@ impl Check {
     }
 
     fn note(&self, at: &At<'_>, wrong: impl FnOnce() -> Wrong) {
-        let mut first = self.0.borrow_mut();
+        let mut first = self.first.borrow_mut();
         first.get_or_insert_with(|| Fault { param: at.to_string(), wrong: wrong() });
     }
 }
@@ -283,6 +304,9 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
         match self.rule {
+            Rule::Text | Rule::TextOr(_) | Rule::Object | Rule::Input(_) if self.check.is_quick => {
+                deserializer.deserialize_any(self)
+            }
             Rule::Any | Rule::Text | Rule::TextOr(_) | Rule::Object | Rule::Input(_) => {
                 self.raw(<&RawValue>::deserialize(deserializer)?).map_err(D::Error::custom)
             }
@@ -330,6 +354,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
             }
             Rule::Name => is_name(value),
             Rule::OneOf(words) => words.contains(&value),
+            Rule::Text | Rule::TextOr(_) | Rule::Input(_) => true,
             _ => false,
         };
         Ok(if fits { Found::Something } else { self.refuse(Quoted(value)) })
@@ -337,7 +362,9 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Found, A::Error> {
         match *self.rule {
-            Rule::List(min, max, rule) => self.items(list, rule, (min, max)),
+            Rule::List(min, max, rule) | Rule::TextOr(&Rule::List(min, max, rule)) => {
+                self.items(list, rule, (min, max))
+            }
             Rule::Input(max) => self.input(list, max),
             _ => {
                 while list.next_element::<IgnoredAny>()?.is_some() {}
@@ -348,46 +375,13 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
         match *self.rule {
-            Rule::Fields(known) => self.fields(map, known),
+            Rule::Fields(known) | Rule::TextOr(&Rule::Fields(known)) => self.fields(map, known),
             Rule::Map(max, longest, rule) => self.pairs(map, (max, longest), rule),
             _ => {
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(self.refuse("an object"))
+                let fits = matches!(self.rule, Rule::Object);
+                Ok(if fits { Found::Something } else { self.refuse("an object") })
             }
         }
-    }
-}
-
-/// The number of a list's items.
-struct Count(usize);
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            0 => f.write_str("an empty list"),
-            n => write!(f, "a list of {n}"),
-        }
-    }
-}
-
-/// The beginning of a client's string, as it can stand in a message.
-struct Quoted<'a>(&'a str);
-
-/// The beginning of a number, of which there may be megabytes.
-struct Start<'a>(&'a str);
-
-const SHOWN: usize = 40;
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (start, rest) = self.0.split_at(self.0.floor_char_boundary(SHOWN));
-        write!(f, "{start:?}{}", if rest.is_empty() { "" } else { "…" })
-    }
-}
-
-impl fmt::Display for Start<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (start, rest) = self.0.split_at(self.0.floor_char_boundary(SHOWN));
-        write!(f, "{start}{}", if rest.is_empty() { "" } else { "…" })
     }
 }
