@@ -166,6 +166,22 @@ async fn versions_are_tried_out_rolled_out_and_rolled_back() {
 }
 
 #[tokio::test]
+async fn an_adaptor_is_examined_with_the_configuration_of_a_file() {
+    let gateway = gateway().await;
+    let file = mine(gateway.folder.path(), "system-prompt");
+    let skipped = gateway.developer(&["adaptor", "push", &file]).await.good().stdout;
+    assert!(skipped.contains("--config FILE"), "{skipped}");
+    gateway.write("config.json", "{ \"system_prompt\": \"Be brief & kind.\" }");
+    let pushed =
+        gateway.developer(&["adaptor", "push", &file, "--config", "config.json"]).await.good().stdout;
+    assert!(pushed.contains("✓ configuration"), "{pushed}");
+    gateway.write("list.json", "[]");
+    for (config, says) in [("list.json", "one JSON object"), ("nowhere.json", "nowhere.json")] {
+        gateway.developer(&["adaptor", "push", &file, "--config", config]).await.refused(&[says]);
+    }
+}
+
+#[tokio::test]
 async fn refusals_say_what_to_do() {
     let gateway = gateway().await;
     gateway.write("broken.wasm", "no wasm");

@@ -217,6 +217,7 @@ async fn more_uploads_than_may_wait_are_refused_for_now_and_requests_go_on() {
         }
     }
     assert_eq!(busy, 4);
+    until(async || gateway.gateway.intake().under_way() == 0).await;
     gateway.idle().await;
     let (status, pushed) = push(&developer, "mine", &adaptor("direct-api"), &json!({})).await;
     assert_eq!(status, 201, "{pushed}");

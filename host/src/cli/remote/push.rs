@@ -7,7 +7,7 @@ use std::{
 
 use clap::Args;
 use http::{HeaderName, Method};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{RemoteArgs, adaptors::rollout, client::Answer, client::Ask, report, table::OutputArgs};
 use crate::{
@@ -30,6 +30,9 @@ pub(crate) struct PushArgs {
     /// A file with a signature of the component in base64, as `cosign sign-blob` writes it; may be given again
     #[arg(long, value_name = "FILE")]
     signature: Vec<PathBuf>,
+    /// A file with the JSON object that it is configured with while the gate examines it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Only so many of a hundred tasks go to this version, 1 to 99
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=99), conflicts_with = "hold")]
     canary: Option<u8>,
@@ -43,12 +46,13 @@ pub(crate) struct PushArgs {
 }
 
 pub(super) fn push(args: PushArgs, env: &Env) -> Result<(), Failure> {
-    let PushArgs { component, name, signature, canary, hold, remote, form } = args;
+    let PushArgs { component, name, signature, config, canary, hold, remote, form } = args;
     let source = Source::of(&component)?;
     let name = name
         .or_else(|| source.name())
         .ok_or_else(|| Failure::new(format_args!("{component}: name the adaptor with --name")))?;
     let signatures = signature.iter().map(|file| signature_in(file)).collect::<Result<Vec<_>, _>>()?;
+    let config = config.map(|file| config_in(&file)).transpose()?;
     let own = remote.open(env)?;
     let release = match (canary, hold) {
         (Some(percent), _) => format!("canary:{percent}"),
@@ -56,6 +60,7 @@ pub(super) fn push(args: PushArgs, env: &Env) -> Result<(), Failure> {
         (None, false) => "live".to_owned(),
     };
     let ask = own.ask(Method::POST, &["adaptors", &name, "versions"]).query("release", &release);
+    let ask = config.iter().fold(ask, |ask, config| ask.query("config", config));
     let ask = signatures.iter().fold(ask, |ask, signature| ask.header(SIGNATURE, signature));
     let done = source.send(ask)?.good()?;
     let mut lines = vec![format!("adaptor {name} of {}", own.tenant)];
@@ -74,6 +79,19 @@ fn signature_in(file: &Path) -> Result<String, Failure> {
         Failure::new(format_args!("{}: {e}\n  {remedy}", file.display()))
     })?;
     Ok(text.split_ascii_whitespace().collect())
+}
+
+/// A configuration as it goes into a URL: without white space.
+fn config_in(file: &Path) -> Result<String, Failure> {
+    let text =
+        std::fs::read_to_string(file).map_err(|e| Failure::new(format_args!("{}: {e}", file.display())))?;
+    let config: Map<String, Value> = serde_json::from_str(&text).map_err(|e| {
+        Failure::new(format_args!(
+            "{}: {e}\n  it is to hold one JSON object, an endpoint's `config`",
+            file.display()
+        ))
+    })?;
+    Ok(Value::Object(config).to_string())
 }
 
 /// Where the component is.

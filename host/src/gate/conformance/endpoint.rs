@@ -61,7 +61,9 @@ async fn configuration(subject: &Subject) -> Result<Vec<String>, Stop> {
     };
     Err(Stop::Found(Finding::Skipped {
         message: format!("it was not run: `validate` refuses the configuration {given}: {why}"),
-        remedy: "upload it with what it needs: `?config=` and a JSON object, URL-encoded".to_owned(),
+        remedy: "upload it with what it needs: `airlock adaptor push --config FILE`, or `?config=` and a JSON object, \
+                     URL-encoded"
+                .to_owned(),
     }))
 }
 
