@@ -37,9 +37,10 @@ fn errors() -> String {
          `param` names the field that is wrong, where one is. Every 429 and 503 has a `Retry-After` of at \
          most 120 seconds. Inside a stream an error is one `data:` event with this body, and no `[DONE]` \
          follows it; where events have names it is the event `error`, with these fields also beside `error`.\n\n\
-         On the routes of `messages` errors have Anthropic's body, with the type that belongs to the status:\n\n\
+         On the routes of `messages` errors have Anthropic's body, with the type that belongs to the status; the \
+         code is where Anthropic's clients look for it:\n\n\
          ```json\n\
-         {\"type\": \"error\", \"error\": {\"type\": \"…\", \"message\": \"…\"}, \"request_id\": \"…\"}\n\
+         {\"type\": \"error\", \"error\": {\"type\": \"…\", \"message\": \"…\", \"details\": {\"error_code\": \"…\"}}, \"request_id\": \"…\"}\n\
          ```\n\n\
          | `code` | status | `type` | when, and what to do |\n\
          |---|---|---|---|\n",

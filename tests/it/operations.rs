@@ -81,17 +81,21 @@ async fn refusal(response: reqwest::Response, operation: Operation, status: u16,
     let headers = response.headers().clone();
     assert_eq!((response.status().as_u16(), &headers["request-id"]), (status, &headers["x-request-id"]));
     let told: Value = within(response.json()).await.unwrap();
-    anthropic_error(&told, kind);
+    anthropic_error(&told, code, kind);
     assert_eq!(told["request_id"], headers["request-id"].to_str().unwrap());
 }
 
-fn anthropic_error(told: &Value, kind: &str) {
+fn anthropic_error(told: &Value, code: &str, kind: &str) {
     let keys = |value: &Value| {
         let mut keys: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
         keys.sort_unstable();
         keys.join(" ")
     };
-    assert_eq!((keys(told), keys(&told["error"])), ("error request_id type".into(), "message type".into()));
+    assert_eq!(
+        (keys(told), keys(&told["error"])),
+        ("error request_id type".into(), "details message type".into())
+    );
+    assert_eq!(told["error"]["details"], json!({ "error_code": code }), "{told}");
     assert_eq!((&told["type"], &told["error"]["type"]), (&json!("error"), &json!(kind)), "{told}");
     assert!(!told["error"]["message"].as_str().unwrap().is_empty());
 }
@@ -160,7 +164,7 @@ async fn a_stream_that_breaks_off_ends_with_an_error_event_that_clients_raise() 
         let (name, told) = last_event(&text);
         assert_eq!((name, &told["type"]), ("error", &json!("error")), "{text}");
         if operation.vendor() == Vendor::Anthropic {
-            anthropic_error(&told, "api_error");
+            anthropic_error(&told, "upstream_bad_response", "api_error");
         } else {
             assert_eq!(told["code"], "upstream_bad_response");
             assert_eq!(

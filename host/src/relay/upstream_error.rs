@@ -23,7 +23,7 @@ pub struct UpstreamFailure {
     pub message: String,
     /// Its `error.type`.
     pub kind: Option<String>,
-    /// Its `error.code`.
+    /// Its `error.code`, or Anthropic's `error.details.error_code`.
     pub code: Option<String>,
     /// Its `error.param`.
     pub param: Option<String>,
@@ -57,7 +57,7 @@ fn interpret(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamFa
         status,
         message,
         kind: text("type"),
-        code: text("code"),
+        code: text("code").or_else(|| error.pointer("/details/error_code")?.as_str().map(str::to_owned)),
         param: text("param"),
         retry_after: retry_after(headers),
     }
@@ -95,6 +95,13 @@ mod tests {
         assert_eq!(openai.message, "too long");
         assert_eq!(openai.code.as_deref(), Some("context_length_exceeded"));
         assert_eq!(openai.param.as_deref(), Some("messages"));
+        let anthropic = failure(
+            r#"{"type":"error","error":{"type":"not_found_error","message":"gone","details":{"error_code":"thread_not_found"}}}"#,
+        );
+        assert_eq!(
+            (anthropic.message.as_str(), anthropic.code.as_deref()),
+            ("gone", Some("thread_not_found"))
+        );
         for body in [r#"{"message":"m"}"#, r#"{"detail":"m"}"#, r#"{"error":"m"}"#] {
             assert_eq!(failure(body).message, "m", "{body}");
         }

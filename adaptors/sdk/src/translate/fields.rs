@@ -21,6 +21,8 @@ pub(super) enum Rule {
     Only(&'static [&'static str], &'static str),
     /// It is refused, with what to do.
     Refused(&'static str),
+    /// It is refused with a code that the API's clients act on, and what to do.
+    RefusedAs(&'static str, &'static str),
 }
 
 /// All fields of an API. One that is not here is refused.
@@ -35,6 +37,9 @@ pub(super) fn check(fields: &mut Fields<'_>, table: &Table, ignored: &[String]) 
             Some(Rule::Translated | Rule::Passed | Rule::Ignored) => {}
             Some(Rule::Only(values, _)) if is_one_of(raw, values) => {}
             Some(Rule::Only(_, what) | Rule::Refused(what)) => return Err(unsupported(name, what)),
+            Some(Rule::RefusedAs(code, what)) => {
+                return Err(AdaptorError { code: code.to_owned(), ..unsupported(name, what) });
+            }
             None => return Err(unsupported(name, "leave it out")),
         }
     }

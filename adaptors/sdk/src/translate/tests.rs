@@ -147,9 +147,10 @@ fn what_the_tables_refuse_is_refused_by_its_name() {
         [(Operation::Responses, responses::FIELDS), (Operation::Messages, messages::FIELDS)];
     for (operation, table) in tables {
         for (name, rule) in table {
-            if let Rule::Refused(what) | Rule::Only(_, what) = rule {
+            if let Rule::Refused(what) | Rule::RefusedAs(_, what) | Rule::Only(_, what) = rule {
                 let error = refused(&operation, name, &json!("x")).expect(name);
-                assert_eq!((error.status, error.code.as_str()), (400, "unsupported_parameter"), "{name}");
+                let code = if let Rule::RefusedAs(code, _) = rule { code } else { "unsupported_parameter" };
+                assert_eq!((error.status, error.code.as_str()), (400, code), "{name}");
                 assert_eq!(
                     error.message,
                     format!("`{name}` is not supported by this model's backend: {what}")
@@ -175,7 +176,7 @@ fn documented(rule: Rule) -> &'static str {
         Rule::Passed => "passed",
         Rule::Ignored => "ignored",
         Rule::Only(..) => "refused but for",
-        Rule::Refused(_) => "refused",
+        Rule::Refused(_) | Rule::RefusedAs(..) => "refused",
     }
 }
 

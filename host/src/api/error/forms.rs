@@ -30,9 +30,11 @@ impl ApiError {
         Rendered { code: error.code, json }
     }
 
-    /// Anthropic's form (`ErrorResponse` of its SDKs). It has no code; the types follow the status.
+    /// Anthropic's form (`ErrorResponse` of its SDKs, which read the code from `details`). The types follow the status.
     fn anthropic(&self, request_id: &str) -> Bytes {
-        let error = json!({ "type": anthropic_type(self.status), "message": self.message });
+        let details = json!({ "error_code": self.code });
+        let error =
+            json!({ "type": anthropic_type(self.status), "message": self.message, "details": details });
         json!({ "type": "error", "error": error, "request_id": request_id }).to_string().into()
     }
 

@@ -148,8 +148,16 @@ fn anthropic_error() -> Value {
             "type": { "const": "error" },
             "error": {
                 "type": "object",
-                "required": ["type", "message"],
-                "properties": { "type": text, "message": text },
+                "required": ["type", "message", "details"],
+                "properties": {
+                    "type": text,
+                    "message": text,
+                    "details": {
+                        "type": "object",
+                        "required": ["error_code"],
+                        "properties": { "error_code": text },
+                    },
+                },
             },
             "request_id": text,
         },

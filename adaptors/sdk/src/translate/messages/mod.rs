@@ -39,6 +39,8 @@ pub(super) const FIELDS: &Table = &[
     ("system", Rule::Translated),
     ("temperature", Rule::Passed),
     ("thinking", Rule::Translated),
+    // Tool runners of Anthropic's SDKs ask for one first; this code tells them to go on without.
+    ("thread", Rule::RefusedAs("thread_unsupported_request", "send the whole conversation each time")),
     ("tool_choice", Rule::Translated),
     ("tools", Rule::Translated),
     ("top_k", Rule::Passed),
