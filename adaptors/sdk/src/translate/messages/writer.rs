@@ -47,7 +47,7 @@ impl Kind {
         match self {
             Self::Hidden => Value::Null,
             Self::Thinking => json!({ "type": "thinking", "thinking": text, "signature": "" }),
-            Self::Text => json!({ "type": "text", "text": text, "citations": null }),
+            Self::Text => json!({ "type": "text", "text": text }),
             Self::Call { id, name } => json!({ "type": "tool_use", "id": id, "name": name, "input": input }),
         }
     }
