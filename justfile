@@ -78,7 +78,7 @@ test-rust: build build-guests
     cargo test --locked --workspace --no-fail-fast
     cd adaptors && cargo test --locked
 
-# The official OpenAI clients against the real binary.
+# The official clients of OpenAI and Anthropic, what is built on them, and the snippets of docs/clients.md, against the real binary.
 test-clients: build
     @echo "==> official clients"
     AIRLOCK_BIN="{{target}}/debug/airlock" tests/clients/run

@@ -62,6 +62,12 @@ python_packages() {
         publish "$new" "$venv"
 }
 
+# install VARIABLE NAME REQUIREMENTS: sets the variable to a Python with the packages.
+install() {
+    if ! python_packages "$2" "$3"; then fail "$3 could not be installed"; close; fi
+    printf -v "$1" %s "$venv/bin/python"
+}
+
 # node_packages: sets `modules`, the folder of the official client.
 node_packages() {
     local folder

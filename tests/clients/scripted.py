@@ -1,8 +1,9 @@
 """A backend that has every answer ready, and a gateway before it: what the demo's model server does not offer. Prints `url=`,
-`key=` and `ready`, and runs until it is told to end.
+`key=`, `reader=` (a key that may not use models) and `ready`, and runs until it is told to end.
 
-The model says what comes: `plain` answers, `cut` breaks its streams off before their last event, `busy` refuses. `bare` is a
-model of a cluster that offers chats alone.
+The model says what comes: `plain` answers, `cut` breaks its streams off before their last event, `busy` refuses,
+`fails-STATUS` refuses with that status, `filtered` stops what it says, `silent` never answers. `bare` is a model of a cluster
+that offers chats alone.
 """
 
 import http.server
@@ -21,6 +22,10 @@ from parts import Part  # noqa: E402
 
 BACKEND_KEY = secrets.token_urlsafe(16)
 OPERATIONS = ["responses", "messages", "messages/count_tokens", "moderations", "rerank", "images/generations"]
+OPERATIONS += ["chat/completions", "completions", "embeddings"]
+# What is passed on of a backend's refusals, and 401, which is not.
+STATUSES = [400, 401, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504, 529]
+MODELS = ["plain", "cut", "busy", "filtered", "silent", *(f"fails-{status}" for status in STATUSES)]
 TEXT = ["Hello", " from", " the script"]
 
 
@@ -96,7 +101,26 @@ def moderation(model):
     return {"id": "modr_1", "model": model, "results": [{"flagged": True, **category}]}
 
 
+def chat(model):
+    says = {"role": "assistant", "content": "{}", "refusal": None}
+    usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+    reason = "content_filter" if model == "filtered" else "stop"
+    choice = {"index": 0, "message": says, "logprobs": None, "finish_reason": reason}
+    return {"id": "c_1", "object": "chat.completion", "created": 1, "model": model, "choices": [choice], "usage": usage}
+
+
+def image_events(model):
+    picture = {"b64_json": "aGVsbG8=", "created_at": 1, "size": "1024x1024", "quality": "low"}
+    picture |= {"background": "opaque", "output_format": "png"}
+    usage = {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
+    return [
+        {"type": "image_generation.partial_image", "partial_image_index": 0, **picture},
+        {"type": "image_generation.completed", "usage": usage, **picture},
+    ]
+
+
 ANSWERS = {
+    "/v1/chat/completions": chat,
     "/v1/responses": whole_response,
     "/v1/messages": lambda model: message(model, [part("text", "".join(TEXT))], "end_turn", 4),
     "/v1/messages/count_tokens": lambda model: {"input_tokens": 12},
@@ -104,7 +128,11 @@ ANSWERS = {
     "/v1/rerank": lambda model: {"model": model, "results": [{"index": 1, "relevance_score": 0.9}]},
     "/v1/images/generations": lambda model: {"created": 1, "data": [{"b64_json": "aGVsbG8="}]},
 }
-STREAMS = {"/v1/responses": response_events, "/v1/messages": message_events}
+STREAMS = {
+    "/v1/responses": response_events,
+    "/v1/messages": message_events,
+    "/v1/images/generations": image_events,
+}
 
 
 class Backend(http.server.BaseHTTPRequestHandler):
@@ -121,7 +149,13 @@ class Backend(http.server.BaseHTTPRequestHandler):
             return self.refuse(401, "authentication_error", "the gateway's own key is missing")
         if "/messages" in self.path and not self.headers["anthropic-version"]:
             return self.refuse(400, "invalid_request_error", "anthropic-version: header is required")
-        if body["model"] == "busy":
+        kind, _, status = body["model"].partition("-")
+        if kind == "fails":
+            return self.refuse(int(status), "invalid_request_error", f"the script says {status}")
+        if kind == "silent":
+            # Until the gateway hangs up.
+            return self.rfile.read(1)
+        if kind == "busy":
             is_anthropic = "/messages" in self.path
             return self.refuse(529 if is_anthropic else 429, "overloaded_error", "come back later")
         if body.get("stream"):
@@ -143,6 +177,9 @@ class Backend(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
+        if status >= 400:
+            # So that clients that try again do so at once.
+            self.send_header("retry-after-ms", "100")
         self.end_headers()
         self.wfile.write(body)
 
@@ -165,9 +202,14 @@ def write_fixtures(folder, url):
 
     folder.mkdir()
     clusters = [cluster("scripted", OPERATIONS), cluster("bare", ["chat/completions"])]
-    endpoints = [endpoint("scripted", model) for model in ("plain", "cut", "busy")] + [endpoint("bare", "bare")]
+    endpoints = [endpoint("scripted", model) for model in MODELS] + [endpoint("bare", "bare")]
     for name, entries in [("clusters", clusters), ("endpoints", endpoints)]:
         (folder / f"{name}.json").write_text(json.dumps(entries))
+
+
+def create_key(airlock, data, name, scope):
+    create = [airlock, "keys", "create", name, "--scope", scope, "--data", data]
+    return subprocess.run(create, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def main():
@@ -177,15 +219,14 @@ def main():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     write_fixtures(folder / "fixtures", f"http://127.0.0.1:{server.server_port}/v1")
     data = folder / "data"
-    create = [airlock, "keys", "create", "user", "--data", data]
-    key = subprocess.run(create, check=True, capture_output=True, text=True).stdout.strip()
+    key, reader = create_key(airlock, data, "user", "inference"), create_key(airlock, data, "reader", "read")
     serve = ["serve", "--fixtures", folder / "fixtures", "--listen", "127.0.0.1:0", "--data", data]
     told = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: told.set())
     gateway = Part("gateway", [airlock, *serve], folder, {"BACKEND_KEY": BACKEND_KEY})
     try:
-        print(f"{gateway.line()}\nkey={key}\n{gateway.line()}", flush=True)
+        print(f"{gateway.line()}\nkey={key}\nreader={reader}\n{gateway.line()}", flush=True)
         while not told.wait(0.2):
             pass
     finally:

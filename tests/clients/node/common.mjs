@@ -4,12 +4,13 @@ import { pathToFileURL } from 'node:url';
 
 // The packages lie outside the checkout, where an import by name would not look.
 const packages = pathToFileURL(`${process.env.AIRLOCK_NODE_MODULES}/`);
-export const { default: OpenAI } = await import(new URL('openai/index.mjs', packages));
-export const { default: Anthropic } = await import(new URL('@anthropic-ai/sdk/index.mjs', packages));
+export const load = (file) => import(new URL(file, packages));
+export const { default: OpenAI } = await load('openai/index.mjs');
+export const { default: Anthropic } = await load('@anthropic-ai/sdk/index.mjs');
 
 export const GATEWAY = process.env.AIRLOCK_URL;
 export const KEY = process.env.AIRLOCK_KEY;
-const ROOT = GATEWAY.replace(/\/v1$/, '');
+export const ROOT = GATEWAY.replace(/\/v1$/, '');
 
 export const CHAT_MODEL = 'demo-model';
 export const EMBEDDING_MODEL = 'demo-embedding';
