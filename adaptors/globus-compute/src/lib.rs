@@ -61,6 +61,10 @@ impl EndpointAdaptor for GlobusCompute {
 
 /// What the function gets: the client's body, with where to send it.
 fn params<'a>(settings: &EndpointSettings, task: &'a Task) -> Result<Object<'a>, AdaptorError> {
+    if !task.operation.is_json() {
+        let message = format!("this model's backend takes JSON alone, and not `{}`", task.operation.path());
+        return Err(AdaptorError::bad_request("unsupported_operation", message));
+    }
     let mut params = Object::parse(&task.body).map_err(|error| {
         AdaptorError::bad_request("invalid_json", format!("the body is not one JSON object: {error}"))
     })?;

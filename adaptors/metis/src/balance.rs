@@ -89,6 +89,9 @@ pub(crate) fn send(endpoint: &EndpointInfo, task: &Task, urls: &[&str]) -> Resul
 
 /// The direct API's request; what FIRST's clients send for other backends is taken out.
 fn request(mut api: DirectApi<'_>, task: &Task) -> Result<UpstreamRequest, AdaptorError> {
+    if task.operation.takes_form() {
+        return api.request(task);
+    }
     api.remove_field("api_port");
     if task.operation != Operation::Embeddings {
         api.set_field("stream", task.stream)?;
@@ -115,7 +118,8 @@ fn attempt(request: &UpstreamRequest) -> Attempt {
             _ => Attempt::Answer(Ok(Reply::Relay(response))),
         },
         Err(error) => match error.code.as_str() {
-            "egress_denied" => Attempt::Skip(error.message),
+            // A form that one place has begun to read is gone; that place's failure is the answer.
+            "egress_denied" | "form_already_sent" => Attempt::Skip(error.message),
             "upstream_unreachable" | "upstream_disconnected" => {
                 Attempt::Failure(error.message.clone(), Err(error))
             }

@@ -107,12 +107,27 @@ impl<'a> DirectApi<'a> {
     /// the client's own bytes: to send a changed body, use [`set_field`](Self::set_field) or
     /// [`request_with_body`](Self::request_with_body), not a changed `task.body`.
     pub fn request(&self, task: &Task) -> Result<UpstreamRequest, AdaptorError> {
+        if task.operation.takes_form() {
+            return self.request_with_form(task);
+        }
         let body = if self.edits.is_empty() && task.model == self.model {
             None
         } else {
             Some(self.edited(&task.model, &task.body)?)
         };
         self.request_for(task, body)
+    }
+
+    /// The request that sends on the client's form. The host puts the backend's name of the model into it.
+    fn request_with_form(&self, task: &Task) -> Result<UpstreamRequest, AdaptorError> {
+        if let Some(edit) = self.edits.first() {
+            let message = format!(
+                "this model's endpoint sets fields of the body (`{}`, by `extra_body`), which cannot be put into a form",
+                edit.key.escape_debug()
+            );
+            return Err(AdaptorError::bad_request("unsupported_operation", message));
+        }
+        self.request_for(task, None)
     }
 
     /// The request that runs a task with another body, to which the changes above apply too.

@@ -1,5 +1,6 @@
 //! Answers a request from memory that was answered before: the same operation and body, at the same endpoint. Only
-//! complete answers with status 200 are kept, of up to 64 KiB; streams go through. Of the endpoint's configuration:
+//! complete answers in JSON with status 200 are kept, of up to 64 KiB; streams, sound and answers to forms go through.
+//! Of the endpoint's configuration:
 //!
 //! | key | |
 //! |---|---|
@@ -38,7 +39,8 @@ impl Middleware for ResponseCache {
     }
 
     fn handle(call: Call) -> Result<Reply, AdaptorError> {
-        if call.is_streamed() {
+        // Of a form the body is not all that was asked; and sound is no JSON.
+        if call.is_streamed() || !call.operation().is_json() {
             return call.next();
         }
         let settings: Settings = config(&call.endpoint)?;

@@ -227,6 +227,21 @@ fn becomes(speaks: &str, operation: &str, body: &str) -> Result<String, String> 
     })
 }
 
+/// The host has the form: all that the adaptor can do is to send it on.
+#[test]
+fn a_form_is_sent_on_as_it_is_or_refused() {
+    let sent = |config: &str| {
+        let endpoint = endpoint(config);
+        let api = DirectApi::new(&endpoint).unwrap();
+        api.request(&task("audio/transcriptions", "another-name", r#"{"model":"another-name"}"#))
+    };
+    let request = sent(r#"{"api_url":"https://h/v1","extra_headers":{"x-a":"b"}}"#).unwrap();
+    assert_eq!((request.url.as_str(), request.body), ("https://h/v1/audio/transcriptions", None));
+    let refused = sent(r#"{"api_url":"https://h/v1","extra_body":{"temperature":0}}"#).unwrap_err();
+    assert_eq!((refused.status, refused.code.as_str()), (400, "unsupported_operation"));
+    assert!(refused.message.contains("`temperature`") && refused.message.contains("extra_body"));
+}
+
 #[test]
 fn what_is_spoken_is_not_looked_into_and_the_rest_is_translated_or_refused() {
     let chat = r#"["chat/completions"]"#;
