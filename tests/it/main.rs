@@ -10,6 +10,7 @@
 
 mod addresses;
 mod admin;
+mod audio;
 #[cfg(test)]
 mod backends;
 mod backups;
@@ -34,6 +35,7 @@ mod egress;
 mod failures;
 mod federated;
 mod first_routes;
+mod forms;
 mod fuzz;
 mod gate;
 mod globus;
@@ -42,6 +44,7 @@ mod guests;
 mod heads;
 mod host_interfaces;
 mod hostile_components;
+mod hostile_forms;
 mod hostile_io;
 mod hostile_payloads;
 mod hostile_requests;

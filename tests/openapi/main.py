@@ -52,6 +52,7 @@ NEVER |= {
     for scope in ["", "/{cluster}/{framework}"]
     for operation in [
         "responses", "messages", "messages/count_tokens", "moderations", "rerank", "images/generations",
+        "images/edits", "images/variations", "audio/speech", "audio/transcriptions", "audio/translations",
     ]
 }
 

@@ -105,6 +105,7 @@ pub fn chat_task() -> Arc<Task> {
         stream: false,
         user: None,
         body: json!(chat_body(false)).to_string().into(),
+        form: None,
         headers: http::HeaderMap::new(),
     })
 }

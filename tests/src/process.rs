@@ -50,6 +50,12 @@ impl GatewayProcess {
         self.http.post(url).bearer_auth(&self.key).json(&chat_with(model))
     }
 
+    /// A POST with the key.
+    pub fn post(&self, path: &str) -> reqwest::RequestBuilder {
+        let root = self.url.strip_suffix("/v1").unwrap();
+        self.http.post(format!("{root}{path}")).bearer_auth(&self.key)
+    }
+
     /// Status and body of a chat with this model.
     pub async fn answer(&self, model: &str) -> (u16, Value) {
         let response = within(self.ask(model).send()).await.unwrap();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     Egress, Endpoint, Fault, Operation, User, bindings::exports::airlock::adaptor::batch as contract,
-    endpoint::contract_user,
+    endpoint::contract_user, form::OwnBody,
 };
 
 pub use crate::bindings::exports::airlock::adaptor::batch::BatchState;
@@ -74,7 +74,7 @@ impl Endpoint {
         egress: &Egress,
         request: &Arc<BatchRequest>,
     ) -> Result<SubmittedBatch, Fault> {
-        let plan = self.plan(egress, request.id.as_str().into(), Bytes::new());
+        let plan = self.plan(egress, request.id.as_str().into(), OwnBody::default());
         let (this, request) = (Arc::clone(self), Arc::clone(request));
         let submitted = self.sandbox.call(plan, async move |mut live| {
             let (indices, info) = (this.adaptor.batch()?, this.contract_info());
@@ -104,7 +104,7 @@ impl Endpoint {
         request_id: &Arc<str>,
         handle: &str,
     ) -> Result<BatchProgress, Fault> {
-        let plan = self.plan(egress, Arc::clone(request_id), Bytes::new());
+        let plan = self.plan(egress, Arc::clone(request_id), OwnBody::default());
         let (this, handle) = (Arc::clone(self), handle.to_owned());
         let asked = self.sandbox.call(plan, async move |mut live| {
             let (indices, info) = (this.adaptor.batch()?, this.contract_info());
@@ -126,7 +126,7 @@ impl Endpoint {
         request_id: &Arc<str>,
         handle: &str,
     ) -> Result<Bytes, Fault> {
-        let plan = self.plan(egress, Arc::clone(request_id), Bytes::new());
+        let plan = self.plan(egress, Arc::clone(request_id), OwnBody::default());
         let (this, handle) = (Arc::clone(self), handle.to_owned());
         let read = self.sandbox.call(plan, async move |mut live| {
             let (indices, info) = (this.adaptor.batch()?, this.contract_info());

@@ -17,6 +17,7 @@ use crate::{
     Adaptor, Budgets, Fault, Meter, Sandbox,
     counted::Counted,
     egress::{Egress, Grant, MAX_FIELDS, UpstreamResponse},
+    form::OwnBody,
     health::{self, Health},
     host::{self, CoarseClock, Hooks, LogSink, Tags},
     lane::{Pace, Running, Work},
@@ -30,7 +31,7 @@ pub(crate) struct CallState {
     pub(crate) http: WasiHttpCtx,
     pub(crate) table: ResourceTable,
     pub(crate) hooks: Hooks,
-    pub(crate) task_body: Bytes,
+    pub(crate) own_body: OwnBody,
     pub(crate) log: LogSink,
     pub(crate) sandbox: Sandbox,
     _counted: Counted,
@@ -64,7 +65,7 @@ pub(crate) struct CallPlan {
     /// The endpoint's slug or the cluster's name.
     pub(crate) subject: Arc<str>,
     pub(crate) request_id: Arc<str>,
-    pub(crate) task_body: Bytes,
+    pub(crate) own_body: OwnBody,
     pub(crate) pace: Arc<Pace>,
     /// Where somebody wants to know what it uses.
     pub(crate) meter: Option<Meter>,
@@ -140,8 +141,8 @@ impl Live {
     }
 
     /// What a body of `none` stands for: the task's, or the one that a middleware put in its place.
-    pub(crate) fn task_body(&self) -> Bytes {
-        self.store.data().task_body.clone()
+    pub(crate) fn own_body(&self) -> OwnBody {
+        self.store.data().own_body.clone()
     }
 
     /// Takes a response out of the store, so that it outlives the instance.
@@ -223,7 +224,7 @@ fn new_state(sandbox: &Sandbox, plan: &CallPlan) -> CallState {
             call_limit: budgets.outbound_calls,
             regained: None,
         },
-        task_body: plan.task_body.clone(),
+        own_body: plan.own_body.clone(),
         log,
         sandbox: sandbox.clone(),
         _counted: Counted::new(&sandbox.0.live),

@@ -6,13 +6,14 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::{
-    Adaptor, AdaptorError, Budgets, Egress, EventStream, Fault, Grant, Meter, Operation, Pace, Sandbox,
+    Adaptor, AdaptorError, Budgets, Egress, EventStream, Fault, Form, Grant, Meter, Operation, Pace, Sandbox,
     UpstreamResponse,
     bindings::{
         airlock::adaptor::common,
         exports::airlock::adaptor::{cluster, replies::Reply},
     },
     call::{CallPlan, Live},
+    form::OwnBody,
     health::{self, Health},
     host::outbound,
 };
@@ -60,8 +61,10 @@ pub struct Task {
     pub stream: bool,
     /// Who asks.
     pub user: Option<User>,
-    /// The client's JSON.
+    /// The client's JSON; of a form, an object with its `model` alone.
     pub body: Bytes,
+    /// The client's form, where it sends one.
+    pub form: Option<Form>,
     /// Those of the client's headers that are meant for the API behind the gateway: [`Operation::client_headers`].
     pub headers: HeaderMap,
 }
@@ -127,7 +130,7 @@ impl Endpoint {
     }
 
     async fn answer(self: &Arc<Self>, egress: &Egress, task: &Arc<Task>) -> Result<Answer, Fault> {
-        let plan = self.plan(egress, Arc::clone(&task.id), task.body.clone());
+        let plan = self.plan(egress, Arc::clone(&task.id), self.own_body(task));
         let (this, own_task) = (Arc::clone(self), Arc::clone(task));
         let replied = self.sandbox.call(plan, async move |mut live| {
             let reply = this.submit(&mut live, &own_task).await?;
@@ -136,7 +139,7 @@ impl Endpoint {
         let (mut live, reply) = replied.await?;
         match reply {
             Reply::Forward(request) => {
-                let body = live.task_body();
+                let body = live.own_body();
                 drop(live); // before the backend is contacted
                 let mut request = outbound(request, &body)?;
                 task.operation.pass_on(&task.headers, &mut request);
@@ -180,12 +183,23 @@ impl Endpoint {
 
     /// For what is asked while an endpoint is loaded: no call to a backend.
     pub(crate) fn offline_plan(&self, egress: &Egress) -> CallPlan {
-        let mut plan = self.plan(egress, "validate".into(), Bytes::new());
+        let mut plan = self.plan(egress, "validate".into(), OwnBody::default());
         plan.budgets = Arc::new(Budgets { outbound_calls: 0, ..Budgets::clone(&self.budgets) });
         plan
     }
 
-    pub(crate) fn plan(&self, egress: &Egress, request_id: Arc<str>, task_body: Bytes) -> CallPlan {
+    /// What goes out where the adaptor sends no body of its own.
+    fn own_body(&self, task: &Task) -> OwnBody {
+        match &task.form {
+            Some(form) => {
+                let (form, shown) = (form.clone(), task.body.clone());
+                OwnBody::Form { form, model: self.info.model.as_str().into(), shown }
+            }
+            None => OwnBody::Whole(task.body.clone()),
+        }
+    }
+
+    pub(crate) fn plan(&self, egress: &Egress, request_id: Arc<str>, own_body: OwnBody) -> CallPlan {
         CallPlan {
             adaptor: Arc::clone(&self.adaptor),
             grant: Arc::clone(&self.grant),
@@ -193,7 +207,7 @@ impl Endpoint {
             egress: egress.clone(),
             subject: Arc::clone(&self.info.slug),
             request_id,
-            task_body,
+            own_body,
             pace: Arc::clone(&self.pace),
             meter: self.meter.clone(),
         }
@@ -295,7 +309,7 @@ impl Cluster {
             egress: egress.clone(),
             subject: Arc::clone(&self.name),
             request_id,
-            task_body: Bytes::new(),
+            own_body: OwnBody::default(),
             pace: Arc::clone(&self.pace),
             meter: self.meter.clone(),
         }

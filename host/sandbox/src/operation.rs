@@ -17,6 +17,11 @@ pub enum Operation {
     Moderations,
     Rerank,
     ImageGenerations,
+    ImageEdits,
+    ImageVariations,
+    Speech,
+    Transcriptions,
+    Translations,
 }
 
 /// Whose API an operation belongs to: what errors look like, and how a key may come.
@@ -35,6 +40,28 @@ pub enum Events {
     Plain,
     /// `event: NAME`, and the same name as `type` in the JSON. A stream is complete with one of these names.
     Named(&'static [&'static str]),
+    /// As backends differ: with names or without; complete with one of these names or with `[DONE]`.
+    Either(&'static [&'static str]),
+}
+
+/// What an operation's body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// One JSON object.
+    Json,
+    /// A form (`multipart/form-data`), with the model in the field `model`.
+    Form,
+}
+
+/// What an operation's complete answers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// One JSON object.
+    Json,
+    /// The same, or text.
+    Text,
+    /// Sound, which is played while it comes.
+    Audio,
 }
 
 /// One line of the table.
@@ -43,13 +70,15 @@ struct Row {
     vendor: Vendor,
     /// None: it has no streams.
     events: Option<Events>,
+    takes: Takes,
+    answers: Answers,
     /// What a client says to the API itself, and not to the gateway.
     client_headers: &'static [&'static str],
 }
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::ChatCompletions,
         Self::Completions,
         Self::Embeddings,
@@ -59,23 +88,36 @@ impl Operation {
         Self::Moderations,
         Self::Rerank,
         Self::ImageGenerations,
+        Self::ImageEdits,
+        Self::ImageVariations,
+        Self::Speech,
+        Self::Transcriptions,
+        Self::Translations,
     ];
 
     /// Its line of the table.
     const fn row(self) -> Row {
         const fn openai(path: &'static str, events: Option<Events>) -> Row {
-            Row { path, vendor: Vendor::OpenAi, events, client_headers: &[] }
+            let (takes, answers) = (Takes::Json, Answers::Json);
+            Row { path, vendor: Vendor::OpenAi, events, takes, answers, client_headers: &[] }
+        }
+        const fn form(path: &'static str, events: Option<Events>, answers: Answers) -> Row {
+            Row { takes: Takes::Form, answers, ..openai(path, events) }
         }
         const fn anthropic(path: &'static str, events: Option<Events>) -> Row {
             Row {
                 path,
                 vendor: Vendor::Anthropic,
                 events,
+                takes: Takes::Json,
+                answers: Answers::Json,
                 client_headers: &["anthropic-version", "anthropic-beta"],
             }
         }
         const RESPONSE: Events =
             Events::Named(&["response.completed", "response.failed", "response.incomplete"]);
+        /// OpenAI's; vLLM streams chunks without names and `[DONE]`, of translations too.
+        const TRANSCRIPT: Events = Events::Either(&["transcript.text.done"]);
         match self {
             Self::ChatCompletions => openai("chat/completions", Some(Events::Plain)),
             Self::Completions => openai("completions", Some(Events::Plain)),
@@ -88,6 +130,16 @@ impl Operation {
             Self::ImageGenerations => {
                 openai("images/generations", Some(Events::Named(&["image_generation.completed"])))
             }
+            Self::ImageEdits => {
+                form("images/edits", Some(Events::Named(&["image_edit.completed"])), Answers::Json)
+            }
+            Self::ImageVariations => form("images/variations", None, Answers::Json),
+            Self::Speech => Row {
+                answers: Answers::Audio,
+                ..openai("audio/speech", Some(Events::Either(&["speech.audio.done"])))
+            },
+            Self::Transcriptions => form("audio/transcriptions", Some(TRANSCRIPT), Answers::Text),
+            Self::Translations => form("audio/translations", Some(TRANSCRIPT), Answers::Text),
         }
     }
 
@@ -104,6 +156,16 @@ impl Operation {
     /// What its streams look like, where it has any.
     pub const fn events(self) -> Option<Events> {
         self.row().events
+    }
+
+    /// What its body is.
+    pub const fn takes(self) -> Takes {
+        self.row().takes
+    }
+
+    /// What its complete answers are.
+    pub const fn answers(self) -> Answers {
+        self.row().answers
     }
 
     /// Of a client's headers, those that are meant for the API behind the gateway.
@@ -145,7 +207,12 @@ impl From<Operation> for common::Operation<'_> {
             Operation::CountTokens
             | Operation::Moderations
             | Operation::Rerank
-            | Operation::ImageGenerations => Self::Other(operation.path()),
+            | Operation::ImageGenerations
+            | Operation::ImageEdits
+            | Operation::ImageVariations
+            | Operation::Speech
+            | Operation::Transcriptions
+            | Operation::Translations => Self::Other(operation.path()),
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Longest silence within a request's body.
-const BODY_IDLE: Duration = Duration::from_secs(30);
+pub(super) const BODY_IDLE: Duration = Duration::from_secs(30);
 
 /// `x-request-id`: the client's where it is well-formed, else ours.
 #[derive(Debug, Clone)]
@@ -132,7 +132,7 @@ pub(super) fn too_large(limit: u64) -> ApiError {
 }
 
 /// Reads on for a while: a client that is still sending would not see the answer otherwise.
-pub(super) async fn discard(mut body: Body) {
+pub(super) async fn discard(mut body: impl http_body::Body<Data = Bytes> + Unpin) {
     let mut left = 128_usize << 20;
     let reading = async {
         while let Some(Ok(frame)) = body.frame().await {

@@ -51,6 +51,8 @@ pub struct Settings {
     pub workers: usize,
     /// Largest request body, in bytes.
     pub max_body_bytes: usize,
+    /// Largest form, in bytes. It passes through; what comes before its model is held, up to `max_body_bytes`.
+    pub max_form_bytes: u64,
     /// Largest complete (not streamed) answer, in bytes. It is checked before it is sent.
     pub max_answer_bytes: usize,
     /// Largest stream, in bytes.
@@ -93,6 +95,7 @@ impl Default for Settings {
             adaptors: None,
             workers: 0,
             max_body_bytes: 32 << 20,
+            max_form_bytes: 256 << 20,
             max_answer_bytes: 64 << 20,
             max_stream_bytes: 1 << 30,
             max_answer_seconds: 3600,
@@ -181,6 +184,7 @@ impl Settings {
             (self.compile.max_adaptor_mib == 0, "compile.max_adaptor_mib must be at least 1"),
             (self.max_stream_bytes < 1024, "max_stream_bytes must be at least 1024"),
             (self.max_body_bytes < 1024, "max_body_bytes must be at least 1024"),
+            (self.max_form_bytes < 1024, "max_form_bytes must be at least 1024"),
             (self.max_answer_bytes < 1024, "max_answer_bytes must be at least 1024"),
         ];
         match rules.iter().find(|(broken, _)| *broken) {

@@ -7,12 +7,13 @@ use std::{
     vec,
 };
 
-use airlock_sandbox::{EgressError, Fault, Tenant, UpstreamBody};
+use airlock_sandbox::{Answers, EgressError, Fault, Tenant, UpstreamBody, UpstreamResponse};
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
-use super::{RelayError, json::Checker, turns::Turns};
+use super::{Opened, Plan, RelayError, json::Checker, turns::Turns};
 use crate::{
     chunks::Chunks,
     ledger::{Entry, Outcome, Usage},
@@ -43,23 +44,79 @@ impl Whole {
     }
 }
 
+/// Opens an answer that is no stream of events, whose kind its operation decides.
+pub(super) async fn open(
+    response: UpstreamResponse,
+    mut headers: HeaderMap,
+    plan: Plan,
+    owner: Option<&Tenant>,
+    entry: &mut Entry,
+) -> Result<Opened, RelayError> {
+    let content_type = response.headers.get(header::CONTENT_TYPE).cloned();
+    let kind = content_type.as_ref().map_or(&b""[..], |value| value.as_bytes());
+    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+    let limit = plan.max_answer_bytes;
+    match plan.operation.answers() {
+        Answers::Audio if is_audio(&kind) => {
+            let octets = HeaderValue::from_static("application/octet-stream");
+            headers.insert(header::CONTENT_TYPE, content_type.unwrap_or(octets));
+            headers.insert(NO_SNIFF.0, NO_SNIFF.1);
+            Ok(Opened::Sound(Box::new(response.body), headers))
+        }
+        Answers::Audio => Err(bad(format!("{:?}, and not sound", String::from_utf8_lossy(&kind)))),
+        Answers::Text if is_text(&kind) => {
+            headers.extend(content_type.map(|value| (header::CONTENT_TYPE, value)));
+            headers.insert(NO_SNIFF.0, NO_SNIFF.1);
+            Ok(Opened::Complete(read(response.body, limit, None, owner, entry).await?, headers))
+        }
+        Answers::Text | Answers::Json => {
+            let check = Some(Checker::default());
+            Ok(Opened::Complete(read(response.body, limit, check, owner, entry).await?, headers))
+        }
+    }
+}
+
+/// What a backend said is what a browser takes it for.
+const NO_SNIFF: (HeaderName, HeaderValue) =
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+
+/// What a backend says that sends sound, in lower case. Some say nothing.
+fn is_audio(kind: &[u8]) -> bool {
+    kind.starts_with(b"audio/") || [&b""[..], b"application/octet-stream", b"application/ogg"].contains(&kind)
+}
+
+/// What a backend says that sends a transcript as plain text or subtitles.
+fn is_text(kind: &[u8]) -> bool {
+    const KINDS: [&[u8]; 5] =
+        [b"text/plain", b"text/vtt", b"text/srt", b"application/x-subrip", b"application/srt"];
+    KINDS.contains(&kind)
+}
+
+/// The headers of a complete answer, which is JSON unless they say what it is.
+pub(super) fn typed(mut headers: HeaderMap) -> HeaderMap {
+    headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+    headers
+}
+
 /// Reads all of a backend's answer. A client cannot use half a JSON object, so nothing is lost by
-/// waiting for its end, and a broken or truncated one can be told as an error.
-pub(super) async fn read(
+/// waiting for its end, and a broken or truncated one can be told as an error. Text is not checked.
+async fn read(
     mut body: UpstreamBody,
     max_bytes: usize,
+    mut check: Option<Checker>,
     owner: Option<&Tenant>,
     entry: &mut Entry,
 ) -> Result<Whole, RelayError> {
-    let (mut whole, mut check, mut turns) = (Chunks::default(), Checker::default(), None);
-    let mut place = None;
+    let (mut whole, mut place, mut turns) = (Chunks::default(), None, None);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(Fault::from)?;
         if let Ok(data) = frame.into_data() {
             if whole.len() + data.len() > max_bytes {
                 return Err(Fault::Egress(EgressError::TooLarge(max_bytes as u64)).into());
             }
-            check.push(&data).map_err(bad)?;
+            if let Some(check) = &mut check {
+                check.push(&data).map_err(bad)?;
+            }
             whole.push(data);
             if let Some(owner) = owner.filter(|_| whole.len() > LARGE) {
                 if place.is_none() {
@@ -69,7 +126,9 @@ pub(super) async fn read(
             }
         }
     }
-    note(check.finish().map_err(bad)?, entry);
+    if let Some(check) = check {
+        note(check.finish().map_err(bad)?, entry);
+    }
     Ok(Whole { pieces: whole.into_pieces(), turns })
 }
 

@@ -72,7 +72,7 @@ impl Made {
 
     /// The event as the client gets it, where it does.
     fn frame(&mut self, payload: Bytes) -> Result<Option<Bytes>, RelayError> {
-        let Events::Named(last) = self.form else {
+        let (Events::Named(last) | Events::Either(last)) = self.form else {
             return Ok((!self.is_hidden(&payload)).then(|| event(None, &payload)));
         };
         let bad = |why: String| RelayError::from(Fault::BadOutput(why));
@@ -110,12 +110,12 @@ impl Made {
                 settle(End::Complete, &mut self.entry);
                 Some(DONE)
             }
-            (Events::Named(_), Some(end)) => {
+            (Events::Named(_) | Events::Either(_), Some(end)) => {
                 self.source = None;
                 settle(end, &mut self.entry);
                 None
             }
-            (Events::Named(last), None) => {
+            (Events::Named(last) | Events::Either(last), None) => {
                 let why = format!("its events end without one of {}", last.join(", "));
                 self.fail(Fault::BadOutput(why).into())
             }
@@ -164,6 +164,13 @@ pub(super) fn settle(end: End, entry: &mut Entry) {
 /// An error inside a stream, noted in the ledger. No `[DONE]` follows: the client library raises on the
 /// event, and would take `[DONE]` for success. `latest` is what the client has got last.
 pub(super) fn error_event(plan: Plan, entry: &mut Entry, error: RelayError, latest: &[u8]) -> Bytes {
+    let json = note_failure(plan, entry, error, latest);
+    let name = (plan.events != Some(Events::Plain)).then_some("error");
+    event(name, &json)
+}
+
+/// Notes why an answer ends before its end, and gives the error as it may stand in a stream.
+pub(super) fn note_failure(plan: Plan, entry: &mut Entry, error: RelayError, latest: &[u8]) -> Bytes {
     let detail = error.to_string();
     let request_id = entry.request_id();
     let (operation, next_number) = (plan.operation, next_number(latest));
@@ -173,6 +180,5 @@ pub(super) fn error_event(plan: Plan, entry: &mut Entry, error: RelayError, late
         r.detail = Some(detail);
     });
     entry.end(Outcome::Failed);
-    let name = matches!(plan.events, Some(Events::Named(_))).then_some("error");
-    event(name, &rendered.json)
+    rendered.json
 }

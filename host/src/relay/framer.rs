@@ -116,6 +116,9 @@ impl Framer {
         match self.form {
             Events::Plain => holds("[DONE]"),
             Events::Named(last) => holds("\"error\"") || last.iter().any(|name| holds(name)),
+            Events::Either(last) => {
+                holds("[DONE]") || holds("\"error\"") || last.iter().any(|name| holds(name))
+            }
         }
     }
 
@@ -124,13 +127,16 @@ impl Framer {
         let Some(data) = data_of(event) else { return false };
         match self.form {
             Events::Plain => self.look_at_plain(data),
-            Events::Named(last) => {
+            Events::Named(last) | Events::Either(last) => {
                 // What cannot be read is the client's to complain about, as everywhere in a stream.
-                if let Ok(glimpse) = NamedGlimpse::of(data) {
-                    self.add(glimpse.counts);
-                    self.end = End::of(&glimpse.name, last).or(self.end);
+                match NamedGlimpse::of(data) {
+                    Ok(glimpse) => {
+                        self.add(glimpse.counts);
+                        self.end = End::of(&glimpse.name, last).or(self.end);
+                        false
+                    }
+                    Err(_) => matches!(self.form, Events::Either(_)) && self.look_at_plain(data),
                 }
-                false
             }
         }
     }

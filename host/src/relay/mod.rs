@@ -6,6 +6,7 @@ mod complete;
 mod events;
 mod framer;
 mod json;
+mod sound;
 mod stall;
 mod stream;
 mod turns;
@@ -15,7 +16,7 @@ mod usage;
 use std::time::Duration;
 
 use airlock_sandbox::{
-    Answer, EventStream, Events, Fault, Operation, Tenant, UpstreamBody, UpstreamResponse,
+    Answer, Answers, EventStream, Events, Fault, Operation, Tenant, UpstreamBody, UpstreamResponse,
 };
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
@@ -77,6 +78,9 @@ pub struct Plan {
     pub operation: Operation,
     /// What its events look like, where it wants events.
     pub events: Option<Events>,
+    /// Whether it may want no events all the same: what a form asks for may stand behind its file, so that the
+    /// backend's answer says it.
+    pub leaves_open: bool,
     /// Whether it wants the chunk with the usage.
     pub show_usage: bool,
     /// Largest complete answer.
@@ -95,6 +99,8 @@ pub struct Plan {
 pub enum Opened {
     /// All of it.
     Complete(Whole, HeaderMap),
+    /// A backend's sound.
+    Sound(Box<UpstreamBody>, HeaderMap),
     /// A backend's events.
     Stream(Box<UpstreamBody>, Events, HeaderMap),
     /// An adaptor's events.
@@ -122,10 +128,13 @@ async fn open_in_time(
 ) -> Result<Opened, RelayError> {
     match (answer, plan.events) {
         (Answer::Upstream(response), _) => open_upstream(response, plan, owner, entry).await,
-        (Answer::Body(_), Some(_)) => {
+        (Answer::Body(_), Some(_)) if !plan.leaves_open => {
             Err(Fault::BadOutput("a task that wants events was answered with a body".into()).into())
         }
-        (Answer::Body(body), None) => {
+        (Answer::Body(_), _) if plan.operation.answers() == Answers::Audio => {
+            Err(Fault::BadOutput("a task that wants sound was answered with JSON".into()).into())
+        }
+        (Answer::Body(body), _) => {
             if body.len() > plan.max_answer_bytes {
                 let limit = plan.max_answer_bytes;
                 return Err(Fault::BadOutput(format!("its body is larger than {limit} bytes")).into());
@@ -135,10 +144,10 @@ async fn open_in_time(
                 .map_err(|why| Fault::BadOutput(format!("its body is {why}")))?;
             Ok(Opened::Complete(Whole::made(body, owner), HeaderMap::new()))
         }
-        (Answer::Events(_), None) => {
+        (Answer::Events(source), Some(events)) if !plan.leaves_open => Ok(Opened::Events(source, events)),
+        (Answer::Events(_), _) => {
             Err(Fault::BadOutput("a task that wants one answer was answered with events".into()).into())
         }
-        (Answer::Events(source), Some(events)) => Ok(Opened::Events(source, events)),
     }
 }
 
@@ -159,11 +168,10 @@ async fn open_upstream(
     let kept = kept_headers(&response.headers);
     match (is_event_stream(&response.headers), plan.events) {
         (true, Some(events)) => Ok(Opened::Stream(Box::new(response.body), events, kept)),
-        (false, None) => {
-            let body = complete::read(response.body, plan.max_answer_bytes, owner, entry).await?;
-            Ok(Opened::Complete(body, kept))
+        (false, events) if events.is_none() || plan.leaves_open => {
+            complete::open(response, kept, plan, owner, entry).await
         }
-        (false, Some(_)) => Err(RelayError::BadAnswer(
+        (false, _) => Err(RelayError::BadAnswer(
             "the backend answered with one body, though a stream was asked for".into(),
         )),
         (true, None) => {
@@ -177,11 +185,15 @@ impl Opened {
     pub fn into_response(self, plan: Plan, mut entry: Entry) -> Response {
         entry.note(|r| r.status = 200);
         let (body, headers) = match self {
-            Self::Complete(whole, mut headers) => {
-                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                (Body::new(complete::WholeBody::new(whole, entry)), headers)
+            Self::Complete(whole, headers) => {
+                (Body::new(complete::WholeBody::new(whole, entry)), complete::typed(headers))
+            }
+            Self::Sound(upstream, headers) => {
+                let body = sound::body(upstream, plan, entry);
+                (stall::watched(body, plan.client_stall), headers)
             }
             Self::Stream(upstream, events, headers) => {
+                entry.note(|r| r.stream = true);
                 let body = stream::body(upstream, events, plan, entry);
                 (stall::watched(body, plan.client_stall), event_headers(headers))
             }

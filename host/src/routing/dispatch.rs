@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use airlock_sandbox::{Answer, Egress, EgressError, Endpoint, Fault, Task};
+use airlock_sandbox::{Answer, Egress, EgressError, Endpoint, Fault, Form, FormFault, Task};
 use http::StatusCode;
 
 use crate::catalog::{Backend, CatalogEndpoint};
@@ -30,7 +30,9 @@ pub async fn dispatch(
     let mut candidates = candidates.into_iter().peekable();
     while let Some(endpoint) = candidates.next() {
         let (version, answer) = run(egress, &endpoint, turn, task).await;
-        if candidates.peek().is_some() && is_worth_another(&answer) {
+        // A form that was begun to be sent is gone.
+        let is_whole = task.form.as_ref().is_none_or(Form::is_whole);
+        if candidates.peek().is_some() && is_whole && is_worth_another(&answer) {
             tracing::warn!(
                 request_id = %task.id, endpoint = %endpoint.slug, cause = %cause(&answer),
                 "an endpoint failed; the next one is tried"
@@ -68,7 +70,9 @@ fn is_worth_another(answer: &Result<Answer, Fault>) -> bool {
         Ok(_) => false,
         // Another target may be another tenant's.
         Err(Fault::DayUsedUp { .. } | Fault::Egress(EgressError::DayUsedUp(_))) => true,
-        Err(Fault::Egress(error)) => matches!(error, EgressError::Unreachable(_)),
+        Err(Fault::Egress(error)) => {
+            matches!(error, EgressError::Unreachable(_) | EgressError::Form(FormFault::Unsigned))
+        }
         Err(Fault::Reported(error)) => matches!(error.status, 429 | 502 | 503),
         Err(Fault::Overloaded { .. } | Fault::Timeout) => false,
         Err(Fault::Trap(_) | Fault::CpuLimit | Fault::MemoryLimit | Fault::BadOutput(_)) => true,

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use super::{EgressError, EgressLimits, Waited, connect::CallPermit, pool::Lease};
+use crate::form::{Form, Guard, Upload};
 
 /// The body of a request to a backend.
 pub enum OutgoingBody {
@@ -26,6 +27,18 @@ pub enum OutgoingBody {
         /// How many bytes more it may write.
         left: u64,
     },
+    /// A client's form, as it comes.
+    Form(Upload),
+}
+
+impl OutgoingBody {
+    /// The form that it is.
+    pub(super) fn form(&self) -> Option<Form> {
+        match self {
+            Self::Form(upload) => Some(upload.form().clone()),
+            Self::Full(_) | Self::Guest { .. } => None,
+        }
+    }
 }
 
 impl Body for OutgoingBody {
@@ -38,6 +51,7 @@ impl Body for OutgoingBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match self.get_mut() {
             Self::Full(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Self::Form(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Guest { body, left } => loop {
                 let frame = match ready!(Pin::new(&mut *body).poll_frame(cx)) {
                     Some(Ok(frame)) => frame,
@@ -60,6 +74,7 @@ impl Body for OutgoingBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Full(body) => body.is_end_stream(),
+            Self::Form(body) => body.is_end_stream(),
             Self::Guest { body, .. } => body.is_end_stream(),
         }
     }
@@ -67,6 +82,7 @@ impl Body for OutgoingBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Full(body) => body.size_hint(),
+            Self::Form(body) => body.size_hint(),
             Self::Guest { body, .. } => body.size_hint(),
         }
     }
@@ -91,6 +107,8 @@ enum Source {
         /// Where waiting for it is counted, and since when it is waited for.
         waited: Waited,
         since: Option<Instant>,
+        /// The form that it answers: what is not sent when it is over is not wanted.
+        _form: Option<Guard>,
     },
     /// Through a wasi:http response that an adaptor handed over.
     Adopted(Pin<Box<dyn Body<Data = Bytes, Error = EgressError> + Send>>),
@@ -104,9 +122,11 @@ impl UpstreamBody {
         permit: CallPermit,
         limits: &EgressLimits,
         waited: Waited,
+        form: Option<Form>,
     ) -> Self {
+        let _form = form.map(Guard);
         Self {
-            source: Source::Direct { incoming, lease, _permit: permit, waited, since: None },
+            source: Source::Direct { incoming, lease, _permit: permit, waited, since: None, _form },
             received: 0,
             max_bytes: limits.max_response_bytes,
             idle: IdleTimer::new(limits.idle_timeout),

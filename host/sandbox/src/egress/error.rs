@@ -2,6 +2,8 @@
 
 use std::{io, time::Duration};
 
+use crate::FormFault;
+
 /// Why an outbound call failed. The texts may be shown to clients: they name no address that the
 /// endpoint's configuration does not name.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -33,6 +35,9 @@ pub enum EgressError {
     /// The adaptor wrote a request body over the limit.
     #[error("the adaptor's request to the backend is too large")]
     RequestTooLarge,
+    /// The client's form did not go out.
+    #[error(transparent)]
+    Form(FormFault),
     /// No token for the backend could be had.
     #[error("the gateway got no token for the backend: {0}")]
     Credential(String),
@@ -48,11 +53,14 @@ impl EgressError {
             Self::HeadTimeout(_) | Self::IdleTimeout(_) => 504,
             Self::Busy(_) => 503,
             Self::DayUsedUp(_) => 429,
+            Self::Form(FormFault::TooLarge(_)) => 413,
+            Self::Form(FormFault::Malformed { .. } | FormFault::Unreadable(_) | FormFault::Unsigned) => 400,
             Self::Denied(_)
             | Self::Unreachable(_)
             | Self::Disconnected(_)
             | Self::TooLarge(_)
             | Self::RequestTooLarge
+            | Self::Form(FormFault::Spent | FormFault::Over)
             | Self::Credential(_)
             | Self::CallLimit(_) => 502,
         }
@@ -67,6 +75,7 @@ impl EgressError {
             Self::Disconnected(_) => "upstream_disconnected",
             Self::TooLarge(_) => "response_too_large",
             Self::RequestTooLarge => "upstream_request_too_large",
+            Self::Form(fault) => fault.code(),
             Self::Credential(_) => "upstream_auth_error",
             Self::Busy(_) => "overloaded",
             Self::DayUsedUp(_) => "insufficient_quota",

@@ -17,6 +17,7 @@ mod sigv4;
 mod waited;
 
 use std::{
+    pin::Pin,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -38,6 +39,8 @@ use pool::{Pools, Sender};
 pub use resolve::{Resolve, Resolving};
 pub use sigv4::AwsKeys;
 pub use waited::Waited;
+
+use crate::form::Form;
 
 /// How long outbound calls may take and how large their answers may be.
 #[derive(Debug, Clone)]
@@ -146,8 +149,9 @@ impl Egress {
         let limit = self.0.limits.head_timeout;
         let wait = request.timeout.map_or(limit, |asked| asked.min(limit));
         let request = finish(&origin, request)?;
-        let start = Instant::now();
-        let done = tokio::time::timeout(wait, self.with_credential(grant, origin, request)).await;
+        let (start, form) = (Instant::now(), request.body().form());
+        let answer = std::pin::pin!(self.with_credential(grant, origin, request));
+        let done = within(wait, start, form.as_ref(), answer).await;
         self.1.since(start);
         done.unwrap_or(Err(EgressError::HeadTimeout(wait)))
     }
@@ -169,11 +173,13 @@ impl Egress {
         let spare = credential.is_fetched().then(|| pool::copy(&request)).flatten();
         let value = credential.add_to(&mut request, self, grant).await?;
         let response = self.exchange(grant, origin.clone(), request).await?;
+        if response.status == StatusCode::UNAUTHORIZED {
+            credential.refused(&value);
+        }
         let Some(mut again) = spare.filter(|_| response.status == StatusCode::UNAUTHORIZED) else {
             return Ok(response.without(credential));
         };
         drop(response);
-        credential.refused(&value);
         credential.add_to(&mut again, self, grant).await?;
         Ok(self.exchange(grant, origin, again).await?.without(credential))
     }
@@ -186,12 +192,16 @@ impl Egress {
     ) -> Result<UpstreamResponse, EgressError> {
         let permit = self.0.connector.call(grant.tenant())?;
         let key = pool::Key::new(grant.tenant(), origin);
+        let form = request.body().form();
         let (response, lease) = pool::exchange(&self.0, grant, key, request).await?;
         let (parts, incoming) = response.into_parts();
+        if let Some(form) = form.as_ref().filter(|_| !parts.status.is_success()) {
+            form.hold();
+        }
         Ok(UpstreamResponse {
             status: parts.status,
             headers: parts.headers,
-            body: UpstreamBody::new(incoming, lease, permit, &self.0.limits, self.1.clone()),
+            body: UpstreamBody::new(incoming, lease, permit, &self.0.limits, self.1.clone(), form),
         })
     }
 }
@@ -205,6 +215,22 @@ impl UpstreamResponse {
             self.headers.remove(name);
         }
         self
+    }
+}
+
+/// The output of `answer`, where it comes in time. As long as parts of a form are sent, it is the client who takes its
+/// time, and not the backend.
+async fn within<T>(
+    wait: Duration,
+    mut from: Instant,
+    form: Option<&Form>,
+    mut answer: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
+    loop {
+        if let Ok(done) = tokio::time::timeout_at((from + wait).into(), answer.as_mut()).await {
+            return Some(done);
+        }
+        from = form.map(Form::moved).filter(|moved| *moved > from)?;
     }
 }
 

@@ -113,14 +113,16 @@ impl Lease {
 ///
 /// A kept connection may have been closed by the backend meanwhile; many close theirs after five seconds.
 /// Where one breaks before a byte of the response, another is tried: the backend has not seen the request,
-/// or saw it at the moment of closing. Requests that a guest writes as it goes cannot be repeated.
+/// or saw it at the moment of closing. Requests that a guest writes as it goes cannot be repeated. Nor can a client's form,
+/// which therefore gets a fresh connection: next to it, opening one costs little.
 pub(super) async fn exchange(
     inner: &Inner,
     grant: &Arc<Grant>,
     key: Key,
     mut request: Request<OutgoingBody>,
 ) -> Result<(Response<Incoming>, Lease), EgressError> {
-    while let Some(sender) = take(inner, &key) {
+    let repeats = !matches!(request.body(), OutgoingBody::Form(_));
+    while let Some(sender) = repeats.then(|| take(inner, &key)).flatten() {
         let spare = copy(&request);
         match send(inner, &key, sender, request).await {
             Ok(done) => return Ok(done),

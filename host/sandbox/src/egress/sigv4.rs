@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::{EgressError, OutboundRequest, OutgoingBody, credential::sensitive};
+use crate::FormFault;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
@@ -74,6 +75,9 @@ impl Signer {
     /// Signs a request that is complete otherwise: adds date and token to it, and gives the `authorization`. A body that
     /// an adaptor writes as it goes is gathered first.
     pub(super) async fn sign(&self, request: &mut Request<OutgoingBody>) -> Result<HeaderValue, EgressError> {
+        if request.body().form().is_some() {
+            return Err(FormFault::Unsigned.into());
+        }
         let body = std::mem::replace(request.body_mut(), OutboundRequest::full(Bytes::new()));
         let body = gather(body).await?;
         let value = self.sign_at(request, &body, Timestamp::now());

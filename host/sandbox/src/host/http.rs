@@ -128,6 +128,8 @@ fn into_wasi(error: EgressError) -> Error {
         EgressError::Disconnected(_) => Error::ConnectionTerminated,
         EgressError::Credential(_) => Error::InternalError(Some("no token for the backend".into())),
         EgressError::RequestTooLarge => Error::HttpRequestBodySize(None),
+        // None goes this way.
+        EgressError::Form(_) => Error::InternalError(None),
         EgressError::TooLarge(limit) => Error::HttpResponseBodySize(Some(limit)),
         EgressError::CallLimit(_) | EgressError::Busy(_) | EgressError::DayUsedUp(_) => {
             Error::ConnectionLimitReached

@@ -56,7 +56,7 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<CallState>> {
 
 impl contract::task_body::Host for CallState {
     fn replace(&mut self, body: Vec<u8>) -> Result<()> {
-        self.task_body = body.into();
+        self.own_body.replace(body.into());
         Ok(())
     }
 }

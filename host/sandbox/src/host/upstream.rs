@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Uri};
+use http::{Method, Uri, header};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use wasmtime::{Result, component::Resource};
@@ -25,7 +25,8 @@ use crate::{
         upstream, upstream_http,
     },
     call::CallState,
-    egress::{OutboundRequest, UpstreamBody, UpstreamResponse, outgoing_headers},
+    egress::{OutboundRequest, OutgoingBody, UpstreamBody, UpstreamResponse, outgoing_headers},
+    form::OwnBody,
 };
 
 impl From<EgressError> for AdaptorError {
@@ -41,21 +42,27 @@ impl From<EgressError> for AdaptorError {
 
 /// What the guest described, as a request that the egress room can check and send. Only the syntax is
 /// looked at here.
-pub(crate) fn outbound(request: UpstreamRequest, task_body: &Bytes) -> Result<OutboundRequest, EgressError> {
+pub(crate) fn outbound(request: UpstreamRequest, own_body: &OwnBody) -> Result<OutboundRequest, EgressError> {
     let denied = |what: &str| EgressError::Denied(what.to_owned());
     let method = Method::from_bytes(request.method.as_bytes())
         .map_err(|_| denied("the request's method is malformed"))?;
     let uri: Uri = request.url.parse().map_err(|_| denied("the request's URL is malformed"))?;
-    let body = match request.body {
-        Some(body) => Bytes::from(body),
-        None if method == Method::GET || method == Method::HEAD => Bytes::new(),
-        None => task_body.clone(),
+    let mut headers = outgoing_headers(&request.headers)?;
+    let body = match (request.body, own_body) {
+        (Some(body), _) => OutboundRequest::full(body.into()),
+        (None, _) if method == Method::GET || method == Method::HEAD => OutboundRequest::full(Bytes::new()),
+        (None, OwnBody::Whole(body)) => OutboundRequest::full(body.clone()),
+        (None, OwnBody::Form { form, model, .. }) => {
+            // The adaptor does not know the boundary.
+            headers.insert(header::CONTENT_TYPE, form.content_type().clone());
+            OutgoingBody::Form(form.send(model)?)
+        }
     };
     Ok(OutboundRequest {
-        headers: outgoing_headers(&request.headers)?,
+        headers,
         method,
         uri,
-        body: OutboundRequest::full(body),
+        body,
         timeout: request.timeout_ms.map(|ms| Duration::from_millis(ms.into())),
     })
 }
@@ -67,7 +74,7 @@ impl upstream::Host for CallState {
     ) -> Result<Result<Resource<UpstreamResponse>, AdaptorError>> {
         let sent = async {
             self.hooks.count()?;
-            let request = outbound(request, &self.task_body)?;
+            let request = outbound(request, &self.own_body)?;
             self.hooks.egress.send(&self.hooks.grant, request).await
         };
         match sent.await {

@@ -166,7 +166,7 @@ async fn admit(
     evidence.instead = evidence.instead.or_else(|| component.evidence.instead.clone());
     let signers = component.signers.clone();
     let upload = Upload { name: name.to_owned(), bytes: bytes.clone(), tenant, config, signers, evidence };
-    let report = gateway.gate().examine(&turn, upload).await.map_err(busy)?;
+    let report = Box::pin(gateway.gate().examine(&turn, upload)).await.map_err(busy)?;
     let Some(failed) = report.failed() else {
         gateway.store().put_blob(&report.digest, &bytes).await?;
         return Ok(report);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use airlock_sandbox::{EgressError, Fault};
+use airlock_sandbox::{EgressError, Fault, FormFault};
 use http::StatusCode;
 use serde_json::json;
 
@@ -246,9 +246,26 @@ impl From<Fault> for ApiError {
                     EgressError::Busy(_) => ErrorKind::Overloaded,
                     EgressError::CallLimit(_) => ErrorKind::OutboundCallLimit,
                     EgressError::RequestTooLarge => ErrorKind::AdaptorBadOutput,
+                    EgressError::Form(fault) => return fault.into(),
                 };
                 Self::new(kind, detail)
             }
+        }
+    }
+}
+
+impl From<FormFault> for ApiError {
+    fn from(fault: FormFault) -> Self {
+        let text = fault.to_string();
+        match fault {
+            FormFault::Malformed { param, .. } => {
+                Self { param: param.map(str::to_owned), ..Self::new(ErrorKind::InvalidForm, text) }
+            }
+            FormFault::TooLarge(limit) => too_large(limit),
+            FormFault::Unreadable(_) => Self::new(ErrorKind::UnreadableBody, text),
+            FormFault::Spent => Self::new(ErrorKind::AdaptorBadOutput, text),
+            FormFault::Over => Self::new(ErrorKind::UpstreamDisconnected, text),
+            FormFault::Unsigned => Self::new(ErrorKind::UnsupportedOperation, text),
         }
     }
 }

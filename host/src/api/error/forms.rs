@@ -24,7 +24,7 @@ impl ApiError {
         let error = Self::from(error);
         let json = match (cut.operation.vendor(), cut.operation.events()) {
             (Vendor::Anthropic, _) => error.anthropic(cut.request_id),
-            (Vendor::OpenAi, Some(Events::Named(_))) => error.numbered(cut.next_number),
+            (Vendor::OpenAi, Some(Events::Named(_) | Events::Either(_))) => error.numbered(cut.next_number),
             (Vendor::OpenAi, _) => error.body(),
         };
         Rendered { code: error.code, json }

@@ -11,6 +11,7 @@ pub enum ErrorKind {
     InvalidKey,
     InsufficientScope,
     InvalidJson,
+    InvalidForm,
     InvalidValue,
     MissingParameter,
     UnknownParameter,
@@ -93,11 +94,12 @@ pub(super) const INSUFFICIENT_QUOTA: &str = "insufficient_quota";
 
 impl ErrorKind {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 54] = [
         Self::MissingKey,
         Self::InvalidKey,
         Self::InsufficientScope,
         Self::InvalidJson,
+        Self::InvalidForm,
         Self::InvalidValue,
         Self::MissingParameter,
         Self::UnknownParameter,
@@ -161,11 +163,12 @@ impl ErrorKind {
             Self::InvalidKey => row(S::UNAUTHORIZED, INVALID, "invalid_api_key", "The key is unknown, revoked or expired; the message says which of these can be told."),
             Self::InsufficientScope => row(S::FORBIDDEN, INVALID, "insufficient_scope", "The key was made without the scope that the route needs: `inference` for everything about models."),
             Self::InvalidJson => row(S::BAD_REQUEST, INVALID, "invalid_json", "The body is not one JSON object; the message says where it breaks."),
+            Self::InvalidForm => row(S::BAD_REQUEST, INVALID, "invalid_form", "The body is not the form (`multipart/form-data`) that the operation takes; the message says where it breaks. Its text field `model` is needed, once, before anything large."),
             Self::InvalidValue => row(S::BAD_REQUEST, INVALID, "invalid_value", "A known field has a wrong type or is out of range; `param` names it."),
             Self::MissingParameter => row(S::BAD_REQUEST, INVALID, "missing_required_parameter", "A field that the operation needs is absent; `param` names it."),
             Self::UnknownParameter => row(S::BAD_REQUEST, INVALID, "unknown_parameter", "The operation has no such field, and the model's cluster takes no others (`unknown_fields`); `param` names it."),
             Self::UnreadableBody => row(S::BAD_REQUEST, INVALID, "unreadable_body", "The connection broke, or fell silent for 30 seconds, while the body was sent; or an upload took more than five minutes."),
-            Self::BodyTooLarge => row(S::PAYLOAD_TOO_LARGE, INVALID, "request_too_large", "The body is over the limit (`max_body_bytes`)."),
+            Self::BodyTooLarge => row(S::PAYLOAD_TOO_LARGE, INVALID, "request_too_large", "The body is over the limit (`max_body_bytes`, or `max_form_bytes` for a form)."),
             Self::NotFound => row(S::NOT_FOUND, INVALID, "not_found", "There is no such route."),
             Self::MethodNotAllowed => row(S::METHOD_NOT_ALLOWED, INVALID, "method_not_allowed", "The route exists, for another method."),
             Self::ClusterNotFound => row(S::NOT_FOUND, INVALID, "cluster_not_found", "The path names a cluster that does not exist."),

@@ -8,12 +8,12 @@ use super::{
     request::Known,
     validation::{
         AUDIO, Check, FUNCTION_CALL, FUNCTIONS, LOGIT_BIAS, MESSAGES, METADATA, PREDICTION, RESPONSE_FORMAT,
-        Rule, STOP, STREAM_OPTIONS, TEXTS, TOOL_CHOICE, TOOLS, Wrong,
+        Rule, STOP, STREAM_OPTIONS, TEXTS, TOOL_CHOICE, TOOLS, VOICE, Wrong,
     },
 };
 use crate::api::error::{ApiError, ErrorKind};
 
-use Operation::{ChatCompletions as Chat, Completions, Embeddings};
+use Operation::{ChatCompletions as Chat, Completions, Embeddings, Speech};
 
 /// One known field.
 pub(super) struct Field {
@@ -77,6 +77,12 @@ pub(super) const FIELDS: &[Field] = &[
     Field { name: "suffix", of: &[Completions], rule: Rule::Text },
     Field { name: "dimensions", of: &[Embeddings], rule: Rule::Int(1, MAX) },
     Field { name: "encoding_format", of: &[Embeddings], rule: Rule::OneOf(&["float", "base64"]) },
+    Field { name: "input", of: &[Speech], rule: Rule::Chars(1, usize::MAX) },
+    Field { name: "voice", of: &[Speech], rule: VOICE },
+    Field { name: "response_format", of: &[Speech], rule: Rule::Text },
+    Field { name: "speed", of: &[Speech], rule: Rule::Number(0.25, 4.0) },
+    Field { name: "instructions", of: &[Speech], rule: Rule::Text },
+    Field { name: "stream_format", of: &[Speech], rule: Rule::OneOf(&["sse", "audio"]) },
 ];
 
 /// The fields that an operation knows.
@@ -97,6 +103,11 @@ pub(super) const fn required(operation: Operation) -> &'static [&'static str] {
         Operation::Moderations => &["model", "input"],
         Operation::Rerank => &["model", "query", "documents"],
         Operation::ImageGenerations => &["model", "prompt"],
+        Operation::ImageEdits
+        | Operation::ImageVariations
+        | Operation::Transcriptions
+        | Operation::Translations => &["model"],
+        Speech => &["model", "input", "voice"],
     }
 }
 

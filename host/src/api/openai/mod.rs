@@ -2,6 +2,7 @@
 
 mod course;
 mod fields;
+mod form;
 mod further;
 mod models;
 mod request;

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use airlock_sandbox::{Events, Operation};
+use airlock_sandbox::{Answers, Events, Form, Operation};
 use bytes::{Bytes, BytesMut};
 use serde::{
     Deserialize, Deserializer,
@@ -29,8 +29,10 @@ pub struct ParsedRequest {
     pub stream: bool,
     /// Whether the client wants to see the chunk with the usage.
     pub show_usage: bool,
-    /// The client's bytes; in streams, with `stream_options.include_usage` set.
+    /// The client's bytes; in streams, with `stream_options.include_usage` set. Of a form, an object with the model alone.
     pub body: Bytes,
+    /// The client's form, where it is one.
+    pub form: Option<Form>,
     /// The first field that the operation does not know.
     pub unknown: Option<String>,
 }
@@ -63,14 +65,22 @@ impl ParsedRequest {
         };
         fields::check(operation, &known, check)?;
         let model = known.get_as::<String>("model").unwrap_or_default();
-        let stream = operation.events().is_some() && known.get_as::<bool>("stream").unwrap_or(false);
+        let stream = operation.events().is_some() && wants_events(operation, &known);
         // Where events have names, usage comes with one that has to be there anyway.
         let is_optional = operation.events() == Some(Events::Plain);
         let show_usage = !is_optional
             || known.get_as::<StreamOptions>("stream_options").and_then(|o| o.include_usage).unwrap_or(false);
         let unknown = known.unknown.as_deref().map(str::to_owned);
         let body = if stream && !show_usage { with_usage(&body, &known)? } else { body.clone() };
-        Ok(Self { model, stream, show_usage, body, unknown })
+        Ok(Self { model, stream, show_usage, body, form: None, unknown })
+    }
+}
+
+/// Where there is sound to stream, how is another field.
+fn wants_events(operation: Operation, known: &Known<'_>) -> bool {
+    match operation.answers() {
+        Answers::Audio => known.get_as::<String>("stream_format").is_some_and(|format| format == "sse"),
+        Answers::Json | Answers::Text => known.get_as::<bool>("stream").unwrap_or(false),
     }
 }
 

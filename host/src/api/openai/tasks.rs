@@ -2,24 +2,25 @@
 
 use std::{sync::Arc, time::Duration};
 
-use airlock_sandbox::{Operation, Task, Vendor};
+use airlock_sandbox::{Form, Operation, Takes, Task, Vendor};
 use axum::{
     extract::{Extension, Request, State},
     response::Response,
 };
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::{course::Course, request::ParsedRequest, unknown};
+use super::{course::Course, form, request::ParsedRequest, unknown};
 use crate::{
     api::{
         edge::Recorded,
         error::{ApiError, ErrorKind},
-        extract::{RequestId, ScopePath, authenticate_as, read_body},
+        extract::{RequestId, ScopePath, authenticate_as, discard, read_body},
         openapi::{About, Api, Operations},
     },
-    gateway::Worker,
+    auth::Caller,
+    gateway::{Gateway, Worker},
     ledger::{Entry, Outcome},
-    relay::{self, Plan, RelayError},
+    relay::{self, Opened, Plan, RelayError},
     routing::{Scope, candidates, dispatch},
 };
 
@@ -36,14 +37,14 @@ pub(super) fn route(api: Api, base: &str, operation: Operation) -> Api {
 
 fn about(base: &str, operation: Operation) -> About {
     let Operations { summary, request, answer, events } = Operations::of(operation);
-    let mut forms = vec![("application/json", answer)];
+    let mut forms = answer.to_vec();
     forms.extend(events.map(|events| ("text/event-stream", events)));
-    let about = About::inference(summary)
-        .of(operation.vendor())
-        .takes(request)
-        .answers_as(StatusCode::OK, "The backend's answer.", &forms)
-        .fails(FAILURES)
-        .relayed();
+    let about = About::inference(summary).of(operation.vendor());
+    let about = match operation.takes() {
+        Takes::Json => about.takes(request),
+        Takes::Form => about.takes_as("multipart/form-data", request).fails(&[E::InvalidForm]),
+    };
+    let about = about.answers_as(StatusCode::OK, "The backend's answer.", &forms).fails(FAILURES).relayed();
     if base.contains('{') { about.fails(&[E::ClusterNotFound, E::UnsupportedFramework]) } else { about }
 }
 
@@ -115,26 +116,67 @@ async fn run(
     request: Request,
     entry: &mut Entry,
     course: &mut Course,
-) -> Result<(relay::Opened, Plan), ApiError> {
+) -> Result<(Opened, Plan), ApiError> {
     let gateway = worker.gateway();
     let (caller, parts, body) = authenticate_as(gateway.keys(), operation.vendor(), request).await?;
     entry.note(|r| r.caller = Some(Arc::clone(&caller.name)));
 
     let settings = gateway.settings();
-    let body = read_body(&parts.headers, body, settings.max_body_bytes).await?;
-    course.body_read();
-    let parsed = ParsedRequest::check(operation, body, gateway.large_bodies()).await?;
+    let parsed = match operation.takes() {
+        Takes::Json => {
+            let body = read_body(&parts.headers, body, settings.max_body_bytes).await?;
+            course.body_read();
+            ParsedRequest::check(operation, body, gateway.large_bodies()).await?
+        }
+        Takes::Form => {
+            let limits = form::Limits { form: settings.max_form_bytes, head: settings.max_body_bytes };
+            let parsed = form::read(&parts.headers, body, limits).await?;
+            course.body_read();
+            parsed
+        }
+    };
     entry.note(|r| {
         r.model = Some(parsed.model.clone());
         r.stream = parsed.stream;
     });
+    let form = parsed.form.clone();
+    let asked = Asked { scope, id, operation, caller, headers: &parts.headers, parsed };
+    let opened = ask(gateway, asked, entry, course).await;
+    // A client that is still sending would not see the answer otherwise.
+    if !matches!(opened, Ok((Opened::Stream(..) | Opened::Events(..), _)))
+        && let Some(rest) = form.and_then(Form::into_rest)
+    {
+        discard(rest).await;
+    }
+    opened
+}
 
+/// A request that was read as far as it has to be.
+struct Asked<'a> {
+    scope: &'a Scope,
+    id: Arc<str>,
+    operation: Operation,
+    caller: Caller,
+    headers: &'a HeaderMap,
+    parsed: ParsedRequest,
+}
+
+/// Finds who may answer, and the beginning of the answer.
+async fn ask(
+    gateway: &Gateway,
+    asked: Asked<'_>,
+    entry: &mut Entry,
+    course: &mut Course,
+) -> Result<(Opened, Plan), ApiError> {
+    let Asked { scope, id, operation, caller, headers, parsed } = asked;
+    let settings = gateway.settings();
     let (turn, catalog) = (gateway.next_turn(), gateway.catalog(&caller.tenant));
     let candidates = candidates(&catalog, scope, &caller, &parsed.model, operation, turn)?;
     let candidates = unknown::takers(candidates, operation, parsed.unknown.as_deref())?;
     let plan = Plan {
         operation,
-        events: operation.events().filter(|_| parsed.stream),
+        events: operation.events().filter(|_| parsed.stream || parsed.form.is_some()),
+        leaves_open: parsed.form.is_some(),
         show_usage: parsed.show_usage,
         max_answer_bytes: settings.max_answer_bytes,
         max_stream_bytes: settings.max_stream_bytes,
@@ -149,7 +191,8 @@ async fn run(
         stream: parsed.stream,
         user: Some(caller.for_adaptors()),
         body: parsed.body,
-        headers: operation.client_headers(&parts.headers),
+        form: parsed.form,
+        headers: operation.client_headers(headers),
     });
     let dispatched = dispatch(course.egress(), candidates, turn, &task)
         .await

@@ -15,8 +15,8 @@ pub(in crate::api) struct Operations {
     pub(in crate::api) summary: &'static str,
     /// Its body.
     pub(in crate::api) request: Source,
-    /// Its complete answer.
-    pub(in crate::api) answer: Source,
+    /// Its complete answer, in each of the forms that it may have.
+    pub(in crate::api) answer: Vec<(&'static str, Source)>,
     /// One event of its stream, where it has streams.
     pub(in crate::api) events: Option<Source>,
 }
@@ -28,59 +28,129 @@ impl Operations {
             Operation::ChatCompletions => Self {
                 summary: "Answer a chat",
                 request: |c| c.schema("ChatRequest", request_schema(Operation::ChatCompletions)),
-                answer: named::<ChatCompletion>,
+                answer: json_of(named::<ChatCompletion>),
                 events: Some(events),
             },
             Operation::Completions => Self {
                 summary: "Complete a text",
                 request: |c| c.schema("CompletionRequest", request_schema(Operation::Completions)),
-                answer: named::<Completion>,
+                answer: json_of(named::<Completion>),
                 events: Some(events),
             },
             Operation::Embeddings => Self {
                 summary: "Embed texts",
                 request: |c| c.schema("EmbeddingRequest", request_schema(Operation::Embeddings)),
-                answer: named::<Embeddings>,
+                answer: json_of(named::<Embeddings>),
                 events: None,
             },
             Operation::Responses => Self {
                 summary: "Make a response",
                 request: |c| c.schema("ResponseRequest", request_schema(Operation::Responses)),
-                answer: relayed,
+                answer: json_of(relayed),
                 events: Some(named_events),
             },
             Operation::Messages => Self {
                 summary: "Make a message",
                 request: |c| c.schema("MessageRequest", request_schema(Operation::Messages)),
-                answer: relayed,
+                answer: json_of(relayed),
                 events: Some(named_events),
             },
-            Operation::CountTokens => Self {
-                summary: "Count the tokens of a message",
-                request: |c| c.schema("CountTokensRequest", request_schema(Operation::CountTokens)),
-                answer: relayed,
-                events: None,
-            },
-            Operation::Moderations => Self {
-                summary: "Tell whether texts are harmful",
-                request: |c| c.schema("ModerationRequest", request_schema(Operation::Moderations)),
-                answer: relayed,
-                events: None,
-            },
-            Operation::Rerank => Self {
-                summary: "Sort documents by what they say about a question",
-                request: |c| c.schema("RerankRequest", request_schema(Operation::Rerank)),
-                answer: relayed,
-                events: None,
-            },
+            Operation::CountTokens => Self::relayed("Count the tokens of a message", |c| {
+                c.schema("CountTokensRequest", request_schema(Operation::CountTokens))
+            }),
+            Operation::Moderations => Self::relayed("Tell whether texts are harmful", |c| {
+                c.schema("ModerationRequest", request_schema(Operation::Moderations))
+            }),
+            Operation::Rerank => Self::relayed("Sort documents by what they say about a question", |c| {
+                c.schema("RerankRequest", request_schema(Operation::Rerank))
+            }),
             Operation::ImageGenerations => Self {
                 summary: "Make images",
                 request: |c| c.schema("ImageRequest", request_schema(Operation::ImageGenerations)),
-                answer: relayed,
+                answer: json_of(relayed),
                 events: Some(named_events),
+            },
+            Operation::ImageEdits => Self {
+                summary: "Change images",
+                request: |c| c.schema("ImageEditForm", form("image", "The image, or one of several.")),
+                answer: json_of(relayed),
+                events: Some(named_events),
+            },
+            Operation::ImageVariations => Self::relayed("Make images that are like one", |c| {
+                c.schema("ImageVariationForm", form("image", "The image."))
+            }),
+            Operation::Speech => Self {
+                summary: "Speak a text",
+                request: |c| c.schema("SpeechRequest", request_schema(Operation::Speech)),
+                answer: vec![("audio/*", octets), ("application/octet-stream", octets)],
+                events: Some(named_events),
+            },
+            Operation::Transcriptions => Self {
+                summary: "Write down what is said",
+                request: |c| c.schema("TranscriptionForm", form("file", "The recording.")),
+                answer: transcripts(),
+                events: Some(transcript_events),
+            },
+            Operation::Translations => Self {
+                summary: "Write down in English what is said",
+                request: |c| c.schema("TranslationForm", form("file", "The recording.")),
+                answer: transcripts(),
+                events: Some(transcript_events),
             },
         }
     }
+}
+
+impl Operations {
+    /// One whose only answer is an object, which is the backend's business.
+    fn relayed(summary: &'static str, request: Source) -> Self {
+        Self { summary, request, answer: json_of(relayed), events: None }
+    }
+}
+
+/// JSON alone.
+fn json_of(schema: Source) -> Vec<(&'static str, Source)> {
+    vec![("application/json", schema)]
+}
+
+/// JSON, or as `response_format` has it.
+fn transcripts() -> Vec<(&'static str, Source)> {
+    vec![
+        ("application/json", relayed),
+        ("text/plain", text),
+        ("text/vtt", text),
+        ("application/x-subrip", text),
+    ]
+}
+
+/// A form. What the gateway does not read, the backend decides.
+fn form(file: &str, what: &str) -> Value {
+    let model =
+        "Needed here, also where OpenAI has a default. Anywhere in the form, but before anything very large.";
+    json!({
+        "type": "object",
+        "required": ["model", file],
+        "properties": {
+            "model": { "type": "string", "minLength": 1, "maxLength": 1024, "description": model },
+            file: { "type": "string", "format": "binary", "description": what },
+        },
+        "additionalProperties": true,
+    })
+}
+
+fn octets(_: &mut Components) -> Value {
+    json!({ "type": "string", "format": "binary", "description": "As it comes from the backend." })
+}
+
+fn text(_: &mut Components) -> Value {
+    json!({ "type": "string", "description": "As the backend gives it." })
+}
+
+/// Server-sent events of a transcript.
+fn transcript_events(_: &mut Components) -> Value {
+    let what = "With `stream`: `data: ` and one JSON object in each event; last one of the type `transcript.text.done`, or \
+        `data: [DONE]`. After a fault an event `error`, and nothing more.";
+    json!({ "description": what })
 }
 
 /// Server-sent events.

@@ -147,6 +147,7 @@ pub(super) fn task(stream: bool) -> Arc<Task> {
         stream,
         user: Some(User { id: "conformance".into(), name: None, groups: Vec::new(), domain: None }),
         body: body.to_string().into(),
+        form: None,
         headers: http::HeaderMap::new(),
     })
 }

@@ -139,6 +139,10 @@ pub(in crate::api::openai) const STREAM_OPTIONS: Rule =
     Rule::Fields(&fields(&[("include_usage", Rule::Bool), ("include_obfuscation", Rule::Bool)], &[]));
 pub(in crate::api::openai) const PREDICTION: Rule =
     Rule::Fields(&fields(&[("type", Rule::Text), ("content", CONTENT)], &["type", "content"]));
+/// Who speaks: a name, or a voice of one's own.
+pub(in crate::api::openai) const VOICE: Rule =
+    Rule::TextOr(&Rule::Fields(&fields(&[("id", Rule::Text)], &["id"])));
+
 pub(in crate::api::openai) const AUDIO: Rule = Rule::Fields(&fields(&[("format", Rule::Text)], &[]));
 
 pub(in crate::api::openai) const STOP: Rule = Rule::TextOr(&Rule::List(1, 4, &Rule::Text));
