@@ -18,6 +18,7 @@ import threading
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "backends"))
 
+import sound  # noqa: E402
 from parts import Part  # noqa: E402
 
 BACKEND_KEY = secrets.token_urlsafe(16)
@@ -144,9 +145,11 @@ class Backend(http.server.BaseHTTPRequestHandler):
         pass
 
     def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if self.headers["x-api-key"] != BACKEND_KEY:
             return self.refuse(401, "authentication_error", "the gateway's own key is missing")
+        if self.path in sound.PATHS:
+            return sound.answer(self)
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if "/messages" in self.path and not self.headers["anthropic-version"]:
             return self.refuse(400, "invalid_request_error", "anthropic-version: header is required")
         kind, _, status = body["model"].partition("-")
@@ -173,15 +176,16 @@ class Backend(http.server.BaseHTTPRequestHandler):
         text = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
         self.send("text/event-stream", text.encode(), 200)
 
-    def send(self, kind, body, status):
+    def send(self, kind, body, status, missing=0):
         self.send_response(status)
         self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
+        self.send_header("content-length", str(len(body) + missing))
         if status >= 400:
             # So that clients that try again do so at once.
             self.send_header("retry-after-ms", "100")
         self.end_headers()
         self.wfile.write(body)
+        self.close_connection = missing > 0
 
 
 def write_fixtures(folder, url):
@@ -201,7 +205,7 @@ def write_fixtures(folder, url):
         )
 
     folder.mkdir()
-    clusters = [cluster("scripted", OPERATIONS), cluster("bare", ["chat/completions"])]
+    clusters = [cluster("scripted", OPERATIONS + sound.OPERATIONS), cluster("bare", ["chat/completions"])]
     endpoints = [endpoint("scripted", model) for model in MODELS] + [endpoint("bare", "bare")]
     for name, entries in [("clusters", clusters), ("endpoints", endpoints)]:
         (folder / f"{name}.json").write_text(json.dumps(entries))
