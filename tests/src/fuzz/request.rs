@@ -1,16 +1,16 @@
 //! Bodies of requests: what is taken is a JSON object that says what the gateway read in it.
 
 use airlock::api::ParsedRequest;
-use airlock_sandbox::{Events, Operation};
+use airlock_sandbox::{Answers, Events, Operation, Takes};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::{assert_one_line, json};
 
-/// `data` is a body, for each of the operations.
+/// `data` is a body, for each of the operations that take JSON.
 pub fn check(data: &[u8]) {
     let body = Bytes::copy_from_slice(data);
-    for operation in Operation::ALL {
+    for operation in Operation::ALL.into_iter().filter(|operation| operation.takes() == Takes::Json) {
         match ParsedRequest::read(operation, body.clone()) {
             Ok(request) => check_taken(operation, &request, data),
             Err(error) => {
@@ -28,7 +28,10 @@ fn check_taken(operation: Operation, request: &ParsedRequest, data: &[u8]) {
     assert!(asks_for_usage || request.body == data, "the client's bytes were changed");
     let (Some(mut sent), Some(mut passed)) = (object(data), object(&request.body)) else { return };
     assert_eq!(sent["model"], request.model.as_str());
-    let streams = sent["stream"] == true && operation.events().is_some();
+    let streams = match operation.answers() {
+        Answers::Audio => sent["stream_format"] == "sse",
+        Answers::Json | Answers::Text => sent["stream"] == true && operation.events().is_some(),
+    };
     assert_eq!(request.stream, streams);
     if request.stream && operation.events() == Some(Events::Plain) {
         assert_eq!(passed["stream_options"]["include_usage"], true, "usage is not asked for");
