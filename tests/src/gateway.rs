@@ -159,7 +159,7 @@ pub fn chat_body(stream: bool) -> Value {
     body
 }
 
-/// What an operation needs, for model `m`.
+/// What an operation that takes JSON needs, for model `m`.
 pub fn least_body(operation: Operation) -> Value {
     let (model, messages) = ("m", json!([{ "role": "user", "content": "hi" }]));
     match operation {
@@ -172,6 +172,12 @@ pub fn least_body(operation: Operation) -> Value {
             json!({ "model": model, "input": "x" })
         }
         Operation::Rerank => json!({ "model": model, "query": "x", "documents": ["y"] }),
+        Operation::Speech => json!({ "model": model, "input": "x", "voice": "y" }),
+        // These take forms.
+        Operation::ImageEdits
+        | Operation::ImageVariations
+        | Operation::Transcriptions
+        | Operation::Translations => json!({ "model": model }),
     }
 }
 
