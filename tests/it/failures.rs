@@ -137,8 +137,10 @@ async fn a_429_keeps_its_wait_up_to_two_minutes() {
 
 #[tokio::test]
 async fn answers_that_are_not_usable_are_bad_gateways() {
+    let unknown: Answer = || with(bytes(200, "application/json", "\u{1f}"), "content-encoding", "snappy");
+    let several: Answer = || with(bytes(200, "application/json", "\u{1f}"), "content-encoding", "gzip, br");
     let gzip: Answer = || with(bytes(200, "application/json", "\u{1f}"), "content-encoding", "gzip");
-    let cases: [(Answer, bool, &str); 10] = [
+    let cases: [(Answer, bool, &str); 12] = [
         (|| bytes(200, "application/json", "{\"a\": "), false, "JSON"),
         (|| bytes(200, "application/json", "not json"), false, "JSON"),
         (|| bytes(200, "application/json", "[1]"), false, "JSON object"),
@@ -147,8 +149,10 @@ async fn answers_that_are_not_usable_are_bad_gateways() {
         (|| bytes(204, "application/json", ""), false, "JSON object"),
         (|| sse(chunks(["data: [DONE]\n\n"])), false, "a stream, though none"),
         (|| json(200, &completion()), true, "one body, though a stream"),
-        (gzip, false, "compressed"),
-        (gzip, true, "compressed"),
+        (unknown, false, "\"snappy\""),
+        (unknown, true, "\"snappy\""),
+        (several, false, "\"gzip, br\""),
+        (gzip, false, "cannot be decoded"),
     ];
     for adaptor in ["direct-api", "direct-api-wasi"] {
         let asker = Asker::new(adaptor).await;

@@ -23,6 +23,7 @@ mod cli_data;
 mod cli_remote;
 mod coalescing;
 mod compile;
+mod compressed;
 mod connections;
 mod crash_gateway;
 mod crash_safety;

@@ -1,7 +1,6 @@
 //! Bodies to and from a backend.
 
 use std::{
-    future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
@@ -11,10 +10,17 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
-use tokio::time::Sleep;
 
-use super::{EgressError, EgressLimits, Waited, connect::CallPermit, pool::Lease};
-use crate::form::{Form, Guard, Upload};
+use super::{
+    EgressError, EgressLimits, Waited,
+    connect::CallPermit,
+    decode::{Coding, Decoded},
+    pool::Lease,
+};
+use crate::{
+    IdleTimer,
+    form::{Form, Guard, Upload},
+};
 
 /// The body of a request to a backend.
 pub enum OutgoingBody {
@@ -110,7 +116,7 @@ enum Source {
         /// The form that it answers: what is not sent when it is over is not wanted.
         _form: Option<Guard>,
     },
-    /// Through a wasi:http response that an adaptor handed over.
+    /// Through a wasi:http response that an adaptor handed over, or through a decoder.
     Adopted(Pin<Box<dyn Body<Data = Bytes, Error = EgressError> + Send>>),
     Done,
 }
@@ -141,6 +147,12 @@ impl UpstreamBody {
             max_bytes: u64::MAX,
             idle: IdleTimer::new(Duration::MAX),
         }
+    }
+
+    /// The same without its coding. What comes out has the limit that what comes in has.
+    pub(super) fn decoded(self, coding: Coding) -> Self {
+        let max_bytes = self.max_bytes;
+        Self { max_bytes, ..Self::adopted(Decoded::new(self, coding)) }
     }
 
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, EgressError>>> {
@@ -188,7 +200,7 @@ impl Body for UpstreamBody {
             Poll::Ready(next) => next,
             Poll::Pending => {
                 ready!(this.idle.poll(cx));
-                let error = EgressError::IdleTimeout(this.idle.limit);
+                let error = EgressError::IdleTimeout(this.idle.limit());
                 this.source = Source::Done;
                 return Poll::Ready(Some(Err(error)));
             }
@@ -229,40 +241,6 @@ impl Body for UpstreamBody {
             Source::Direct { incoming, .. } => incoming.size_hint(),
             Source::Adopted(body) => body.size_hint(),
             Source::Done => SizeHint::with_exact(0),
-        }
-    }
-}
-
-/// Notices silence. The timer is armed only when there is something to wait for, and moved only when
-/// it fires, so that a busy stream pays one clock reading a frame.
-struct IdleTimer {
-    limit: Duration,
-    last: Instant,
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl IdleTimer {
-    fn new(limit: Duration) -> Self {
-        Self { limit, last: Instant::now(), sleep: None }
-    }
-
-    fn touch(&mut self) {
-        self.last = Instant::now();
-    }
-
-    /// Ready once nothing has come for as long as the limit.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.limit == Duration::MAX {
-            return Poll::Pending;
-        }
-        loop {
-            let due = self.last + self.limit;
-            let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due.into())));
-            ready!(sleep.as_mut().poll(cx));
-            if Instant::now() >= due {
-                return Poll::Ready(());
-            }
-            sleep.as_mut().reset(due.into());
         }
     }
 }

@@ -26,6 +26,9 @@ pub enum EgressError {
     /// The response body is over the limit.
     #[error("the backend's response is larger than {0} bytes")]
     TooLarge(u64),
+    /// The response body is not in the coding that its head names.
+    #[error("the backend's answer cannot be decoded: {0}")]
+    Undecodable(String),
     /// Too many outbound calls are open: the tenant's, or the gateway's.
     #[error("{0} outbound calls are open, and no more may be")]
     Busy(usize),
@@ -59,6 +62,7 @@ impl EgressError {
             | Self::Unreachable(_)
             | Self::Disconnected(_)
             | Self::TooLarge(_)
+            | Self::Undecodable(_)
             | Self::RequestTooLarge
             | Self::Form(FormFault::Spent | FormFault::Over)
             | Self::Credential(_)
@@ -74,6 +78,7 @@ impl EgressError {
             Self::HeadTimeout(_) | Self::IdleTimeout(_) => "upstream_timeout",
             Self::Disconnected(_) => "upstream_disconnected",
             Self::TooLarge(_) => "response_too_large",
+            Self::Undecodable(_) => "upstream_bad_response",
             Self::RequestTooLarge => "upstream_request_too_large",
             Self::Form(fault) => fault.code(),
             Self::Credential(_) => "upstream_auth_error",
@@ -102,7 +107,7 @@ impl EgressError {
 }
 
 /// What this room itself ended an exchange with: in a body, or in a connection.
-fn own<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a EgressError> {
+pub(super) fn own<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a EgressError> {
     let in_io = || cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
     cause.downcast_ref().or_else(in_io)
 }

@@ -7,6 +7,7 @@ mod body;
 mod connect;
 mod counted;
 mod credential;
+mod decode;
 mod error;
 mod grant;
 mod headers;
@@ -128,18 +129,19 @@ impl Egress {
         self.0.limits.max_request_bytes
     }
 
-    /// Sends a request where `grant` allows it and waits for the head of the response, as an adaptor may see it.
+    /// Sends a request where `grant` allows it and waits for the head of the response, as an adaptor may see it. A body
+    /// that the backend has compressed is decoded, and its headers say nothing of that.
     pub async fn send(
         &self,
         grant: &Arc<Grant>,
         request: OutboundRequest,
     ) -> Result<UpstreamResponse, EgressError> {
         let response = self.fetch(grant, request).await?;
-        Ok(UpstreamResponse { headers: visible_headers(response.headers), ..response })
+        Ok(UpstreamResponse { headers: visible_headers(response.headers), ..response }.decoded())
     }
 
     /// The same for a request of the host's own: its answer has the headers that no adaptor sees, such as
-    /// `www-authenticate`.
+    /// `www-authenticate`, and the bytes that came.
     pub async fn fetch(
         &self,
         grant: &Arc<Grant>,

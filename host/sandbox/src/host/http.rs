@@ -131,6 +131,7 @@ fn into_wasi(error: EgressError) -> Error {
         // None goes this way.
         EgressError::Form(_) => Error::InternalError(None),
         EgressError::TooLarge(limit) => Error::HttpResponseBodySize(Some(limit)),
+        EgressError::Undecodable(why) => Error::HttpResponseContentCoding(Some(why)),
         EgressError::CallLimit(_) | EgressError::Busy(_) | EgressError::DayUsedUp(_) => {
             Error::ConnectionLimitReached
         }

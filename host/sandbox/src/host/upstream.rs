@@ -193,6 +193,7 @@ impl AdoptedBody {
         match cause.downcast_ref::<Error>() {
             Some(Error::ConnectionReadTimeout) => EgressError::IdleTimeout(self.idle_timeout),
             Some(Error::HttpResponseBodySize(Some(limit))) => EgressError::TooLarge(*limit),
+            Some(Error::HttpResponseContentCoding(Some(why))) => EgressError::Undecodable(why.clone()),
             _ => EgressError::Disconnected(cause.to_string()),
         }
     }

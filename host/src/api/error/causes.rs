@@ -241,6 +241,7 @@ impl From<Fault> for ApiError {
                     EgressError::HeadTimeout(_) | EgressError::IdleTimeout(_) => ErrorKind::UpstreamTimeout,
                     EgressError::Disconnected(_) => ErrorKind::UpstreamDisconnected,
                     EgressError::TooLarge(_) => ErrorKind::ResponseTooLarge,
+                    EgressError::Undecodable(_) => ErrorKind::UpstreamBadResponse,
                     EgressError::Credential(_) => return Self::hidden(ErrorKind::UpstreamAuth, detail),
                     EgressError::DayUsedUp(_) => return used_up(detail),
                     EgressError::Busy(_) => ErrorKind::Overloaded,
