@@ -10,7 +10,7 @@ use std::{
 
 use airlock_sandbox::{CacheKey, Connector, Egress, Sandbox, Tenant, TenantLimits};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::Keys,
@@ -290,18 +290,24 @@ impl Gateway {
 pub struct Worker {
     gateway: Arc<Gateway>,
     egress: Egress,
+    unattended: TaskTracker,
 }
 
 impl Worker {
     /// Connections to backends belong to the thread that opened them.
     pub fn new(gateway: Arc<Gateway>) -> Self {
         let egress = Egress::new(gateway.connector.clone(), gateway.settings.egress_limits());
-        Self { gateway, egress }
+        Self { gateway, egress, unattended: TaskTracker::new() }
     }
 
     /// What all workers share.
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
+    }
+
+    /// Answers that are read to their end though their client is gone.
+    pub fn unattended(&self) -> &TaskTracker {
+        &self.unattended
     }
 
     /// This worker's way out.

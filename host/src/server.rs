@@ -106,7 +106,9 @@ async fn work(
 ) {
     let drain = Duration::from_secs(gateway.settings().drain_seconds);
     let stall = Duration::from_secs(gateway.settings().client_stall_seconds);
-    let router = surface.router(Worker::new(gateway));
+    let worker = Worker::new(gateway);
+    let unattended = worker.unattended().clone();
+    let router = surface.router(worker);
     let open = GracefulShutdown::new();
     loop {
         tokio::select! {
@@ -121,7 +123,12 @@ async fn work(
     while let Ok(connection) = incoming.try_recv() {
         connect(connection, &router, &open, stall);
     }
-    if tokio::time::timeout(drain, open.shutdown()).await.is_err() {
+    unattended.close();
+    let done = async {
+        open.shutdown().await;
+        unattended.wait().await;
+    };
+    if tokio::time::timeout(drain, done).await.is_err() {
         tracing::warn!("some requests were still open after {drain:?} and were cut off");
     }
 }

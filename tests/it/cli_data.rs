@@ -51,6 +51,28 @@ async fn what_is_dumped_loads_again_and_is_the_same() {
 }
 
 #[tokio::test]
+async fn what_a_cluster_does_when_clients_go_is_kept() {
+    let folder = TempDir::new().unwrap();
+    let fields = json!({
+        "cluster_name": "c", "cluster_adapter": "static-cluster", "frameworks": ["api"],
+        "openai_endpoints": ["completions"], "on_disconnect": "finish",
+    });
+    let mut entries =
+        json!([{ "model": "resource_server_async.cluster", "pk": 1, "fields": fields.clone() }]);
+    let file = folder.path().join("f.json");
+    std::fs::write(&file, entries.to_string()).unwrap();
+    let file_name = [file.display().to_string()];
+    assert_eq!(load(folder.path(), &file_name).await.code, 0);
+    let dumped = airlock(folder.path(), &["dumpdata"]).await;
+    assert_eq!(serde_json::from_str::<Value>(&dumped.stdout).unwrap()[0]["fields"], fields);
+    entries[0]["fields"]["on_disconnect"] = json!("wait");
+    std::fs::write(&file, entries.to_string()).unwrap();
+    let refused = load(folder.path(), &file_name).await;
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("must be \"cancel\" or \"finish\", found \"wait\""), "{refused:?}");
+}
+
+#[tokio::test]
 async fn what_does_not_fit_is_refused_as_a_whole() {
     let folder = TempDir::new().unwrap();
     let write = |text: String| {

@@ -76,6 +76,7 @@ mod rotation;
 mod routes;
 mod shutdown;
 mod signatures;
+mod silences;
 mod stalls;
 mod start;
 mod store;
@@ -83,6 +84,8 @@ mod streams;
 mod tenants;
 #[cfg(test)]
 mod tidy;
+mod told;
 mod translations;
+mod unattended;
 mod upload_limits;
 mod uploads;

@@ -26,6 +26,8 @@ pub struct TenantLimits {
     pub lookups: usize,
     /// Large answers that are being read: they are held in memory, and whoever reads many at once holds up others.
     pub large_answers: usize,
+    /// Answers that are read to their end though their client is gone.
+    pub unattended: usize,
     /// CPU time of guests in a day.
     pub daily_cpu: Option<Duration>,
     /// Bytes sent to backends in a day.
@@ -39,6 +41,7 @@ impl Default for TenantLimits {
             outbound_calls: 1024,
             lookups: 8,
             large_answers: 64,
+            unattended: 32,
             daily_cpu: None,
             daily_egress_bytes: None,
         }
@@ -55,6 +58,7 @@ pub struct Tenant {
     lookups: Arc<Semaphore>,
     large_answers: Arc<Semaphore>,
     large_pieces: Arc<Semaphore>,
+    unattended: Arc<Semaphore>,
     groups: Arc<Groups>,
     key_value: KeyValueStore,
     usage: Arc<Usage>,
@@ -83,6 +87,7 @@ impl Tenant {
             lookups: semaphore(limits.lookups),
             large_answers: semaphore(limits.large_answers),
             large_pieces: semaphore(PIECES_AT_ONCE),
+            unattended: semaphore(limits.unattended),
             groups: Arc::default(),
             key_value: KeyValueStore::default(),
             usage,
@@ -152,6 +157,11 @@ impl Tenant {
     /// What each piece of a large answer takes while it is moved.
     pub fn large_pieces(&self) -> Arc<Semaphore> {
         Arc::clone(&self.large_pieces)
+    }
+
+    /// Lets one more answer be read whose client is gone, or none.
+    pub fn unattended(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.unattended).try_acquire_owned().ok()
     }
 
     /// Waits for one of the tenant's look-ups.

@@ -306,6 +306,7 @@ fn add_endpoint(
         framework: fixture.framework.clone(),
         model: fixture.model.clone(),
         unknown_fields: cluster.unknown_fields,
+        on_disconnect: cluster.on_disconnect,
         operations: operations(cluster),
         access: vec![
             access(&fixture.allowed_groups, &fixture.allowed_domains),

@@ -8,7 +8,7 @@ mod load;
 
 use std::{collections::HashMap, sync::Arc};
 
-use airlock_sandbox::{Cluster, Endpoint, Operation};
+use airlock_sandbox::{Cluster, Endpoint, Operation, Tenant};
 
 pub use access::Access;
 pub use adaptors::{AdaptorCache, ComponentSource, Release, Uploaded, Uploads};
@@ -16,7 +16,7 @@ pub use build::{BuildInput, TenantSecret, build};
 pub use grant::origins;
 pub use load::remedy;
 
-pub use crate::fixtures::UnknownFields;
+pub use crate::fixtures::{OnDisconnect, UnknownFields};
 
 /// Everything that requests can reach.
 #[derive(Clone, Default)]
@@ -45,6 +45,8 @@ pub struct CatalogEndpoint {
     pub model: String,
     /// What its cluster does with fields that an operation does not know.
     pub unknown_fields: UnknownFields,
+    /// What its cluster wants of a request whose client goes away.
+    pub on_disconnect: OnDisconnect,
     /// What its cluster offers.
     pub operations: Vec<Operation>,
     /// Who may use it: the endpoint's rules and the cluster's.
@@ -85,6 +87,15 @@ pub struct Canary {
 }
 
 impl CatalogEndpoint {
+    /// Whose it is; nobody's without an adaptor.
+    pub fn owner(&self) -> Option<&Arc<Tenant>> {
+        match &self.backend {
+            Backend::Adaptor(deployed) => Some(deployed.live.grant.tenant()),
+            #[cfg(feature = "native-path")]
+            Backend::Native(_) => None,
+        }
+    }
+
     /// Whether its owner lets this other tenant use it.
     pub fn is_shared_with(&self, tenant: &str) -> bool {
         self.shared_with.iter().any(|name| name == tenant || name == "*")

@@ -61,6 +61,8 @@ pub struct Settings {
     pub max_answer_seconds: u64,
     /// How long a client may read nothing of a stream, in seconds. Then it counts as gone.
     pub client_stall_seconds: u64,
+    /// After how long a silence a stream gets a comment, in seconds. 0: never.
+    pub keep_alive_seconds: u64,
     /// How long open requests may go on after the signal to stop, in seconds.
     pub drain_seconds: u64,
     /// A file with the master keys of tenants' secrets, newest first, a line each. Unset: `AIRLOCK_MASTER_KEY`.
@@ -100,6 +102,7 @@ impl Default for Settings {
             max_stream_bytes: 1 << 30,
             max_answer_seconds: 3600,
             client_stall_seconds: 60,
+            keep_alive_seconds: 15,
             drain_seconds: 30,
             master_key_file: None,
             metrics: false,

@@ -1,7 +1,10 @@
 //! What became of each request: one record, written when its last byte is gone.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -27,7 +30,7 @@ pub enum Outcome {
     Completed,
     /// It ended in an error, before or within the answer.
     Failed,
-    /// The client went away.
+    /// The client went away, whatever became of the answer then.
     ClientGone,
 }
 
@@ -108,12 +111,28 @@ fn micros(d: Duration) -> u64 {
     u64::try_from(d.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// Whether the client is still there. An answer that goes on without one has to be told.
+#[derive(Debug, Clone, Default)]
+pub struct Presence(Arc<AtomicBool>);
+
+impl Presence {
+    /// The client is gone.
+    pub fn end(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// A record that is being written. It settles when it is dropped, so that a request that ends in any way
 /// at all leaves one; unless told otherwise, the client went away.
 pub struct Entry {
     record: Option<Record>,
     started: Instant,
     ledger: Arc<dyn Ledger>,
+    presence: Presence,
     _open: Counted,
 }
 
@@ -138,8 +157,14 @@ impl Entry {
             }),
             started: Instant::now(),
             ledger,
+            presence: Presence::default(),
             _open: open,
         }
+    }
+
+    /// For whoever sees the client go.
+    pub fn presence(&self) -> Presence {
+        self.presence.clone()
     }
 
     /// One of no request.
@@ -160,8 +185,18 @@ impl Entry {
         }
     }
 
-    /// Notes that the answer's body begins.
+    /// Notes the status, where a client is there to get it.
+    pub fn answered(&mut self, status: u16) {
+        if !self.presence.is_over() {
+            self.note(|r| r.status = status);
+        }
+    }
+
+    /// Notes that the answer's body begins, where a client is there to get it.
     pub fn first_byte(&mut self) {
+        if self.presence.is_over() {
+            return;
+        }
         let elapsed = self.started.elapsed();
         self.note(|r| {
             r.first_byte.get_or_insert(elapsed);
@@ -183,6 +218,9 @@ impl Drop for Entry {
     fn drop(&mut self) {
         if let Some(mut record) = self.record.take() {
             record.duration = self.started.elapsed();
+            if self.presence.is_over() {
+                record.outcome = Outcome::ClientGone;
+            }
             self.ledger.settle(record);
         }
     }

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
-use super::{Opened, Plan, RelayError, json::Checker, turns::Turns};
+use super::{Opened, Plan, RelayError, json::Checker, turns::Turns, upstream_error::told_whole};
 use crate::{
     chunks::Chunks,
     ledger::{Entry, Outcome, Usage},
@@ -126,10 +126,17 @@ async fn read(
             }
         }
     }
+    let pieces = whole.into_pieces();
     if let Some(check) = check {
         note(check.finish().map_err(bad)?, entry);
+        is_no_error(&pieces)?;
     }
-    Ok(Whole { pieces: whole.into_pieces(), turns })
+    Ok(Whole { pieces, turns })
+}
+
+/// Errors may go as answers.
+pub(super) fn is_no_error(pieces: &[Bytes]) -> Result<(), RelayError> {
+    told_whole(pieces).map_or(Ok(()), |failure| Err(RelayError::Told(failure)))
 }
 
 /// Whether this is one JSON object; its usage goes into the ledger.

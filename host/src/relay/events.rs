@@ -12,11 +12,15 @@ use http_body_util::StreamBody;
 use super::{
     Cut, Plan, RelayError,
     bounds::Bounds,
-    framer::{End, holds_usage},
+    framer::End,
+    upstream_error::{self, UpstreamFailure},
     usage::{Counts, Glimpse, NamedGlimpse, next_number},
+    words::Words,
 };
 use crate::ledger::{Entry, Outcome};
 
+/// What the ledger says of an error that a backend has told of in a stream, in whichever words.
+const TOLD: &str = "upstream_error";
 const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
 
 struct Made {
@@ -29,13 +33,14 @@ struct Made {
     end: Option<End>,
     latest: Bytes,
     counts: Counts,
+    words: Words,
 }
 
 /// The client pulls; the guest lives until the stream is over or the client gone.
 pub(super) fn body(source: Box<EventStream>, form: Events, plan: Plan, entry: Entry) -> Body {
     let bounds = Bounds::new(plan.max_stream_bytes, plan.max_answer_time);
-    let (source, latest, counts) = (Some(source), Bytes::new(), Counts::default());
-    let made = Made { source, form, bounds, plan, entry, end: None, latest, counts };
+    let (source, latest, counts, words) = (Some(source), Bytes::new(), Counts::default(), Words::default());
+    let made = Made { source, form, bounds, plan, entry, end: None, latest, counts, words };
     Body::new(StreamBody::new(stream::unfold(made, |mut made| async move {
         let bytes = made.next().await?;
         Some((Ok::<_, Infallible>(Frame::data(bytes)), made))
@@ -73,7 +78,10 @@ impl Made {
     /// The event as the client gets it, where it does.
     fn frame(&mut self, payload: Bytes) -> Result<Option<Bytes>, RelayError> {
         let (Events::Named(last) | Events::Either(last)) = self.form else {
-            return Ok((!self.is_hidden(&payload)).then(|| event(None, &payload)));
+            return match self.told(&payload) {
+                Some(failure) => Err(RelayError::Told(failure)),
+                None => Ok((!self.is_hidden(&payload)).then(|| event(None, &payload))),
+            };
         };
         let bad = |why: String| RelayError::from(Fault::BadOutput(why));
         let glimpse = NamedGlimpse::of(&payload)
@@ -91,8 +99,13 @@ impl Made {
         Ok(Some(framed))
     }
 
+    /// The error that an event without a name tells of, such as one of a backend that the adaptor hands on.
+    fn told(&self, payload: &[u8]) -> Option<UpstreamFailure> {
+        if self.words.may_tell_error(payload) { upstream_error::told(payload, false) } else { None }
+    }
+
     fn is_hidden(&mut self, payload: &[u8]) -> bool {
-        if !holds_usage(payload) {
+        if !self.words.may_hold_usage(payload) {
             return false;
         }
         let Ok(glimpse) = Glimpse::of(payload) else { return false };
@@ -156,7 +169,7 @@ fn event(name: Option<&str>, payload: &[u8]) -> Bytes {
 /// Notes how a stream ended that has come to an end of its own.
 pub(super) fn settle(end: End, entry: &mut Entry) {
     if end == End::Error {
-        entry.note(|r| r.error = Some("upstream_error".into()));
+        entry.note(|r| r.error = Some(TOLD.into()));
     }
     entry.end(if end == End::Error { Outcome::Failed } else { Outcome::Completed });
 }
@@ -171,12 +184,12 @@ pub(super) fn error_event(plan: Plan, entry: &mut Entry, error: RelayError, late
 
 /// Notes why an answer ends before its end, and gives the error as it may stand in a stream.
 pub(super) fn note_failure(plan: Plan, entry: &mut Entry, error: RelayError, latest: &[u8]) -> Bytes {
-    let detail = error.to_string();
+    let (detail, is_told) = (error.to_string(), matches!(error, RelayError::Told(_)));
     let request_id = entry.request_id();
     let (operation, next_number) = (plan.operation, next_number(latest));
     let rendered = (plan.render)(error, &Cut { operation, request_id: &request_id, next_number });
     entry.note(|r| {
-        r.error = Some(rendered.code);
+        r.error = Some(if is_told { TOLD.into() } else { rendered.code });
         r.detail = Some(detail);
     });
     entry.end(Outcome::Failed);

@@ -4,7 +4,11 @@ use airlock_sandbox::Events;
 use bytes::{Bytes, BytesMut};
 use memchr::{memchr2_iter, memmem, memrchr2_iter};
 
-use super::usage::{Counts, Glimpse, NamedGlimpse};
+use super::{
+    upstream_error::{self, UpstreamFailure},
+    usage::{Counts, Glimpse, NamedGlimpse},
+    words::Words,
+};
 use crate::ledger::Usage;
 
 /// Largest event that is held until it is whole.
@@ -21,8 +25,19 @@ pub struct Framer {
     form: Events,
     hide_usage: bool,
     end: Option<End>,
+    told: Option<UpstreamFailure>,
     counts: Option<Counts>,
     latest: Bytes,
+    words: Words,
+}
+
+/// What becomes of an event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Shown,
+    Hidden,
+    /// It is an error in a form that nobody raises on, and the last event.
+    Told,
 }
 
 /// How a stream has come to its end.
@@ -53,12 +68,19 @@ impl Framer {
     /// Holds events of up to `max_event` bytes.
     pub fn with_limit(form: Events, hide_usage: bool, max_event: usize) -> Self {
         let latest = Bytes::new();
-        Self { tail: BytesMut::new(), max_event, form, hide_usage, end: None, counts: None, latest }
+        let (tail, end, told, counts) = (BytesMut::new(), None, None, None);
+        Self { tail, max_event, form, hide_usage, end, told, counts, latest, words: Words::default() }
     }
 
     /// What has passed of the stream's end: `[DONE]`, or an event with a last name.
     pub fn end(&self) -> Option<End> {
         self.end
+    }
+
+    /// The error that a stream without names has told of. It is for the gateway to say: neither it nor what follows it has
+    /// passed.
+    pub fn told(&self) -> Option<&UpstreamFailure> {
+        self.told.as_ref()
     }
 
     /// The events that have passed last.
@@ -73,6 +95,9 @@ impl Framer {
 
     /// Takes what has come and gives back the events that are whole now, perhaps none.
     pub fn push(&mut self, mut chunk: Bytes) -> Result<Bytes, EventTooLong> {
+        if self.told.is_some() {
+            return Ok(Bytes::new());
+        }
         let whole = if self.tail.is_empty() {
             let whole = chunk.split_to(end_of_events(&chunk));
             self.tail.extend_from_slice(&chunk);
@@ -92,19 +117,24 @@ impl Framer {
     }
 
     /// Looks at whole events. Most hold nothing of interest and are not parsed.
-    fn pass(&mut self, events: Bytes) -> Bytes {
+    fn pass(&mut self, mut events: Bytes) -> Bytes {
         if !events.is_empty() {
             self.latest = events.clone();
         }
-        if !holds_usage(&events) && !self.may_hold_end(&events) {
+        if !self.words.may_hold_usage(&events) && !self.may_hold_end(&events) {
             return events;
         }
         let mut hidden = Vec::new();
         let mut start = 0;
         while let Some(rest) = events.get(start..).filter(|rest| !rest.is_empty()) {
             let end = start + end_of_first_event(rest);
-            if self.look_at(events.get(start..end).unwrap_or_default()) {
-                hidden.push(start..end);
+            match self.look_at(events.get(start..end).unwrap_or_default()) {
+                Look::Shown => {}
+                Look::Hidden => hidden.push(start..end),
+                Look::Told => {
+                    events.truncate(start);
+                    self.tail.clear();
+                }
             }
             start = end;
         }
@@ -114,31 +144,52 @@ impl Framer {
     fn may_hold_end(&self, events: &[u8]) -> bool {
         let holds = |text: &str| memmem::find(events, text.as_bytes()).is_some();
         match self.form {
-            Events::Plain => holds("[DONE]"),
+            Events::Plain => self.words.hold_done(events) || self.words.may_tell_error(events),
             Events::Named(last) => holds("\"error\"") || last.iter().any(|name| holds(name)),
             Events::Either(last) => {
-                holds("[DONE]") || holds("\"error\"") || last.iter().any(|name| holds(name))
+                self.words.hold_done(events) || holds("\"error\"") || last.iter().any(|name| holds(name))
             }
         }
     }
 
-    /// True for an event that the client does not get.
-    fn look_at(&mut self, event: &[u8]) -> bool {
-        let Some(data) = data_of(event) else { return false };
+    fn look_at(&mut self, event: &[u8]) -> Look {
+        let Some(data) = data_of(event) else { return Look::Shown };
         match self.form {
-            Events::Plain => self.look_at_plain(data),
+            Events::Plain => self.look_at_plain(event, data),
             Events::Named(last) | Events::Either(last) => {
                 // What cannot be read is the client's to complain about, as everywhere in a stream.
                 match NamedGlimpse::of(data) {
                     Ok(glimpse) => {
                         self.add(glimpse.counts);
                         self.end = End::of(&glimpse.name, last).or(self.end);
-                        false
+                        Look::Shown
                     }
-                    Err(_) => matches!(self.form, Events::Either(_)) && self.look_at_plain(data),
+                    Err(_) if matches!(self.form, Events::Either(_)) => self.look_at_plain(event, data),
+                    Err(_) => Look::Shown,
                 }
             }
         }
+    }
+
+    fn look_at_plain(&mut self, event: &[u8], data: &[u8]) -> Look {
+        if self.is_told(event, data) {
+            Look::Told
+        } else if self.is_hidden(data) {
+            Look::Hidden
+        } else {
+            Look::Shown
+        }
+    }
+
+    /// Whether this event is an error. Behind `[DONE]` nobody reads.
+    fn is_told(&mut self, event: &[u8], data: &[u8]) -> bool {
+        if self.end.is_none() && self.words.may_tell_error(event) {
+            self.told = upstream_error::told(data, name_of(event) == b"error");
+        }
+        if self.told.is_some() {
+            self.end = Some(End::Error);
+        }
+        self.told.is_some()
     }
 
     fn add(&mut self, counts: Option<Counts>) {
@@ -147,12 +198,13 @@ impl Framer {
         }
     }
 
-    fn look_at_plain(&mut self, data: &[u8]) -> bool {
+    /// True for an event that the client has not asked for.
+    fn is_hidden(&mut self, data: &[u8]) -> bool {
         if data == b"[DONE]" {
             self.end = Some(End::Complete);
             return false;
         }
-        if !holds_usage(data) {
+        if !self.words.may_hold_usage(data) {
             return false;
         }
         match Glimpse::of(data) {
@@ -163,15 +215,6 @@ impl Framer {
             Err(_) => false,
         }
     }
-}
-
-/// Whether a `"usage"` that is not null may be in here; text that merely quotes it costs a parse.
-pub(super) fn holds_usage(data: &[u8]) -> bool {
-    memmem::find_iter(data, b"\"usage\"").any(|at| {
-        let value = data.get(at + 7..).unwrap_or_default();
-        let value = value.trim_ascii_start().strip_prefix(b":").unwrap_or(value);
-        !value.trim_ascii_start().starts_with(b"null")
-    })
 }
 
 /// Where the last whole event ends; 0 where there is none.
@@ -196,10 +239,21 @@ fn end_of_event(bytes: &[u8], at: usize) -> Option<usize> {
 
 /// The payload of an event's one `data:` line. Payloads over several lines do not occur in these APIs.
 fn data_of(event: &[u8]) -> Option<&[u8]> {
-    event
-        .split(|b| matches!(b, b'\n' | b'\r'))
-        .find_map(|line| line.strip_prefix(b"data:"))
-        .map(<[u8]>::trim_ascii)
+    lines(event).find_map(|line| line.strip_prefix(b"data:")).map(<[u8]>::trim_ascii)
+}
+
+/// An event's name, which the last `event` line gives; empty without one.
+fn name_of(event: &[u8]) -> &[u8] {
+    let mut values = lines(event).rev().filter_map(|line| match line.strip_prefix(b"event") {
+        Some([b':', value @ ..]) => Some(value),
+        Some([]) => Some(&[][..]),
+        _ => None,
+    });
+    values.next().unwrap_or_default().trim_ascii()
+}
+
+fn lines(event: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    event.split(|b| matches!(b, b'\n' | b'\r'))
 }
 
 fn without(events: &Bytes, hidden: &[std::ops::Range<usize>]) -> Bytes {
@@ -319,6 +373,25 @@ mod tests {
         let mut framer = Framer::new(Events::Named(&["message_stop"]), true);
         run(&mut framer, &[b"event: error\ndata: {\"type\": \"error\",\"error\":{}}\n\n"]);
         assert_eq!(framer.end(), Some(End::Error));
+    }
+
+    #[test]
+    fn however_it_is_cut_an_error_is_the_end_of_a_plain_stream() {
+        let before = "data: {\"choices\":[]}\n\n";
+        for error in [
+            "data: {\"error\":{\"message\":\"m\"}}\n\n",
+            "data: {\"object\":\"error\",\"message\":\"m\"}\r\n\r\n",
+            "event: error\ndata: {\"message\":\"m\"}\n\n",
+        ] {
+            let text = [before, error, USAGE, "\n\ndata: [DONE]\n\n"].concat();
+            for cut in 1..text.len() {
+                let mut framer = Framer::new(Events::Plain, false);
+                let (a, b) = text.as_bytes().split_at(cut);
+                assert_eq!(run(&mut framer, &[a, b]), before.as_bytes(), "cut at {cut}");
+                assert_eq!((framer.end(), framer.usage()), (Some(End::Error), None));
+                assert_eq!(framer.told().unwrap().message, "m");
+            }
+        }
     }
 
     #[test]

@@ -6,12 +6,15 @@ mod complete;
 mod events;
 mod framer;
 mod json;
+mod silence;
 mod sound;
 mod stall;
 mod stream;
 mod turns;
+mod unattended;
 mod upstream_error;
 mod usage;
+mod words;
 
 use std::time::Duration;
 
@@ -28,6 +31,7 @@ use complete::Whole;
 /// For the fuzzer, which feeds it without a backend.
 #[doc(hidden)]
 pub use framer::{End, Framer};
+pub use unattended::{Answering, Reader, Successor};
 pub use upstream_error::UpstreamFailure;
 
 /// Why an answer could not be given, or not to its end.
@@ -36,6 +40,9 @@ pub enum RelayError {
     /// The backend answered with an error.
     #[error("the backend answered {}", .0.status)]
     Upstream(UpstreamFailure),
+    /// The backend said that it succeeds, and then told of an error.
+    #[error("the backend told of an error in the place of an answer: {}", .0.message)]
+    Told(UpstreamFailure),
     /// The adaptor or the connection failed.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -91,6 +98,8 @@ pub struct Plan {
     pub max_answer_time: Duration,
     /// How long a client may read nothing of a stream.
     pub client_stall: Duration,
+    /// After how long a silence a stream gets a comment; zero: never.
+    pub silence: Duration,
     /// Errors inside a stream.
     pub render: fn(RelayError, &Cut<'_>) -> Rendered,
 }
@@ -142,6 +151,7 @@ async fn open_in_time(
             complete::check_body(&body, entry)
                 .await
                 .map_err(|why| Fault::BadOutput(format!("its body is {why}")))?;
+            complete::is_no_error(std::slice::from_ref(&body))?;
             Ok(Opened::Complete(Whole::made(body, owner), HeaderMap::new()))
         }
         (Answer::Events(source), Some(events)) if !plan.leaves_open => Ok(Opened::Events(source, events)),
@@ -162,7 +172,7 @@ async fn open_upstream(
     }
     if let Some(encoding) = response.headers.get(header::CONTENT_ENCODING) {
         return Err(RelayError::BadAnswer(format!(
-            "the backend compressed its answer ({encoding:?}), which it was not asked to"
+            "the backend compressed its answer in a way that the gateway does not know ({encoding:?})"
         )));
     }
     let kept = kept_headers(&response.headers);
@@ -181,26 +191,28 @@ async fn open_upstream(
 }
 
 impl Opened {
-    /// The response. `entry` settles when its last byte is gone, or the client is.
-    pub fn into_response(self, plan: Plan, mut entry: Entry) -> Response {
-        entry.note(|r| r.status = 200);
+    /// The response. `entry` settles when its last byte is gone; or when the client is, and no `reader` goes on.
+    pub fn into_response(self, plan: Plan, mut entry: Entry, reader: Option<Reader>) -> Response {
+        entry.answered(200);
+        let to_client = |body, silence| {
+            let body = silence::commented(unattended::inherited(body, reader), silence);
+            stall::watched(body, plan.client_stall)
+        };
         let (body, headers) = match self {
             Self::Complete(whole, headers) => {
                 (Body::new(complete::WholeBody::new(whole, entry)), complete::typed(headers))
             }
             Self::Sound(upstream, headers) => {
-                let body = sound::body(upstream, plan, entry);
-                (stall::watched(body, plan.client_stall), headers)
+                (to_client(sound::body(upstream, plan, entry), Duration::ZERO), headers)
             }
             Self::Stream(upstream, events, headers) => {
                 entry.note(|r| r.stream = true);
-                let body = stream::body(upstream, events, plan, entry);
-                (stall::watched(body, plan.client_stall), event_headers(headers))
+                (to_client(stream::body(upstream, events, plan, entry), plan.silence), event_headers(headers))
             }
-            Self::Events(source, events) => {
-                let body = events::body(source, events, plan, entry);
-                (stall::watched(body, plan.client_stall), event_headers(HeaderMap::new()))
-            }
+            Self::Events(source, events) => (
+                to_client(events::body(source, events, plan, entry), plan.silence),
+                event_headers(HeaderMap::new()),
+            ),
         };
         let mut response = Response::new(body);
         *response.headers_mut() = headers;

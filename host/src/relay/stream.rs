@@ -46,10 +46,21 @@ impl Relay {
             }
             if !bytes.is_empty() {
                 self.entry.first_byte();
+            }
+            if let Some(failure) = self.framer.told().cloned() {
+                self.over = true;
+                let error = self.error_event(RelayError::Told(failure));
+                return Some([bytes, error].concat().into());
+            }
+            if !bytes.is_empty() {
                 return Some(bytes);
             }
         }
         None
+    }
+
+    fn error_event(&mut self, error: RelayError) -> Bytes {
+        super::events::error_event(self.plan, &mut self.entry, error, self.framer.latest())
     }
 
     async fn read(&mut self) -> Result<Option<Bytes>, RelayError> {
@@ -79,7 +90,6 @@ impl Relay {
             super::events::settle(end, &mut self.entry);
             return None;
         }
-        let latest = self.framer.latest();
-        Some(super::events::error_event(self.plan, &mut self.entry, error, latest))
+        Some(self.error_event(error))
     }
 }

@@ -19,16 +19,18 @@ pub struct Dispatched {
 
 /// Tries candidates in turn. The next one is asked only where this one certainly did no work for the
 /// client: it could not be reached, its sandbox failed, or it said that it is too busy. `turn` decides which of an
-/// adaptor's versions gets the task, where one is on trial.
+/// adaptor's versions gets the task, where one is on trial. Each is told to `asking` before it is asked.
 pub async fn dispatch(
     egress: &Egress,
     candidates: Vec<Arc<CatalogEndpoint>>,
     turn: usize,
     task: &Arc<Task>,
+    asking: impl Fn(&CatalogEndpoint),
 ) -> Option<Dispatched> {
     let mut last = None;
     let mut candidates = candidates.into_iter().peekable();
     while let Some(endpoint) = candidates.next() {
+        asking(&endpoint);
         let (version, answer) = run(egress, &endpoint, turn, task).await;
         // A form that was begun to be sent is gone.
         let is_whole = task.form.as_ref().is_none_or(Form::is_whole);

@@ -3,7 +3,10 @@
 #[path = "../../../adaptors/sdk/src/sse/parser.rs"]
 mod parser;
 
-use airlock::{ledger::Usage, relay::Framer};
+use airlock::{
+    ledger::Usage,
+    relay::{End, Framer},
+};
 use airlock_sandbox::Events;
 use bytes::Bytes;
 use parser::{Event, EventTooLong, Parser};
@@ -43,6 +46,8 @@ fn irregular(data: &[u8]) -> Vec<&[u8]> {
 struct Framed {
     pieces: Vec<Bytes>,
     done: bool,
+    /// Whether it ends with an error that has not passed.
+    told: bool,
     usage: Option<Usage>,
 }
 
@@ -66,15 +71,21 @@ fn check_framer(data: &[u8], cuts: &[Vec<&[u8]>]) {
         assert!(data.starts_with(&bytes), "bytes were changed");
         // Empty lines behind the last event may wait for what follows them.
         assert_eq!(without_line_ends(&bytes), without_line_ends(&whole.bytes()), "by {}", chunks.len());
-        assert_eq!((shown.done, shown.usage), (whole.done, whole.usage), "by {}", chunks.len());
+        let seen = |framed: &Framed| (framed.done, framed.told, framed.usage);
+        assert_eq!(seen(&shown), seen(&whole), "by {}", chunks.len());
         assert_eq!(shown.events(), events(&bytes, true), "an event was cut");
         let hidden = frame(chunks, true, LIMITS[0]).expect("no event is that long");
-        assert_eq!((hidden.done, hidden.usage), (whole.done, whole.usage), "hidden, by {}", chunks.len());
+        assert_eq!(seen(&hidden), seen(&whole), "hidden, by {}", chunks.len());
         let held = &data[bytes.len()..];
         // The last byte may be the first half of a line's end.
         let held = held.strip_suffix(b"\r").unwrap_or(held);
-        assert_eq!(events(held, bytes.is_empty()), [], "a whole event is held back");
+        let held = events(held, bytes.is_empty());
+        match held.first() {
+            Some(first) if shown.told => assert!(may_be_error(first), "{first:?} was taken for an error"),
+            _ => assert_eq!(held, [], "a whole event is held back"),
+        }
         check_done(&shown);
+        check_errors(&shown);
         // One that stands later may become the first thing that the client reads.
         let has_late_mark = data.windows(MARK.len()).skip(1).any(|bytes| bytes == MARK);
         if !has_late_mark {
@@ -94,6 +105,9 @@ fn frame(chunks: &[&[u8]], hide_usage: bool, limit: usize) -> Result<Framed, ()>
             assert!(held > limit, "{held} bytes were too many");
             return Err(());
         };
+        if framer.told().is_some() {
+            held = piece.len(); // the rest is nobody's
+        }
         if !hide_usage {
             held -= piece.len();
             assert!(held <= limit, "{held} bytes are held, {limit} at most");
@@ -104,7 +118,9 @@ fn frame(chunks: &[&[u8]], hide_usage: bool, limit: usize) -> Result<Framed, ()>
             pieces.push(piece);
         }
     }
-    Ok(Framed { pieces, done: framer.end().is_some(), usage: framer.usage() })
+    let (done, told) = (framer.end() == Some(End::Complete), framer.told().is_some());
+    assert_eq!(told, framer.end() == Some(End::Error));
+    Ok(Framed { pieces, done, told, usage: framer.usage() })
 }
 
 /// `[DONE]` is noticed where it stands, and nowhere else.
@@ -116,6 +132,35 @@ fn check_done(shown: &Framed) {
     let is_event = events.iter().any(|event| event.data == b"[DONE]");
     let is_marked = shown.pieces.first().is_some_and(|piece| piece.starts_with(MARK));
     assert!(shown.done || is_marked || !is_event, "[DONE] was overlooked");
+}
+
+/// No event before the end is an error, as every backend writes it: nothing twice, no escapes.
+fn check_errors(shown: &Framed) {
+    let events = shown.events();
+    let until_done = events.iter().skip(1).take_while(|event| !event.data.windows(6).any(|w| w == b"[DONE]"));
+    for event in until_done.filter(|event| !event.data.contains(&b'\n')) {
+        let text = String::from_utf8_lossy(&event.data);
+        let is_plain = !text.contains('\\') && text.matches("\"error\"").count() == 1;
+        assert!(!(is_plain && is_error(&event.data)), "{event:?} was overlooked");
+    }
+}
+
+fn may_be_error(event: &Event) -> bool {
+    event.name.trim() == "error" || event.data.split(|byte| *byte == b'\n').any(is_error)
+}
+
+/// What the official clients raise on, and vLLM's older form.
+fn is_error(line: &[u8]) -> bool {
+    let value: Value = serde_json::from_slice(line.trim_ascii()).unwrap_or_default();
+    let is_said = match &value["error"] {
+        Value::Null => false,
+        Value::Bool(is) => *is,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+    };
+    is_said || value["object"] == "error"
 }
 
 /// What is missing are the events with usage and no choices, and all of those.

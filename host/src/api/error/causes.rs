@@ -187,7 +187,7 @@ impl From<PullError> for ApiError {
 impl From<RelayError> for ApiError {
     fn from(error: RelayError) -> Self {
         match error {
-            RelayError::Upstream(failure) => failure.into(),
+            RelayError::Upstream(failure) | RelayError::Told(failure) => failure.into(),
             RelayError::Fault(fault) => fault.into(),
             RelayError::BadAnswer(why) => Self::new(ErrorKind::UpstreamBadResponse, why),
             RelayError::Truncated => Self::new(ErrorKind::UpstreamBadResponse, error.to_string()),

@@ -18,9 +18,10 @@ use crate::{
         openapi::{About, Api, Operations},
     },
     auth::Caller,
+    catalog::{CatalogEndpoint, OnDisconnect},
     gateway::{Gateway, Worker},
     ledger::{Entry, Outcome},
-    relay::{self, Opened, Plan, RelayError},
+    relay::{self, Answering, Opened, Plan, Reader, RelayError, Successor},
     routing::{Scope, candidates, dispatch},
 };
 
@@ -31,7 +32,10 @@ pub(super) fn route(api: Api, base: &str, operation: Operation) -> Api {
     let handler = move |State(worker): State<Worker>,
                         ScopePath(scope): ScopePath,
                         Extension(id): Extension<RequestId>,
-                        request: Request| handle(worker, scope, id, operation, request);
+                        request: Request| {
+        let successor = Successor::default();
+        Answering::new(handle(worker, scope, id, operation, request, successor.clone()), successor)
+    };
     api.post(&format!("{base}/{}", operation.path()), handler, about(base, operation))
 }
 
@@ -83,16 +87,18 @@ async fn handle(
     RequestId(id): RequestId,
     operation: Operation,
     request: Request,
+    successor: Successor,
 ) -> Response {
     let (ledger, open) = (Arc::clone(worker.gateway().ledger()), worker.gateway().requests().count());
     let mut entry = Entry::open(ledger, open, Arc::clone(&id), operation);
     let mut course = Course::new(worker.egress());
-    let answer = run(&worker, &scope, Arc::clone(&id), operation, request, &mut entry, &mut course).await;
+    let progress = Progress { entry: &mut entry, course: &mut course, successor: &successor };
+    let answer = run(&worker, &scope, Arc::clone(&id), operation, request, progress).await;
     let mut response = match answer {
-        Ok((opened, plan)) => opened.into_response(plan, entry),
+        Ok((opened, plan)) => opened.into_response(plan, entry, successor.get()),
         Err(error) => {
+            entry.answered(error.status().as_u16());
             entry.note(|r| {
-                r.status = error.status().as_u16();
                 r.error = Some(error.code().to_owned());
                 r.detail = Some(error.detail().to_owned());
             });
@@ -108,15 +114,22 @@ async fn handle(
     response
 }
 
+/// What is told of a request on its way.
+struct Progress<'a> {
+    entry: &'a mut Entry,
+    course: &'a mut Course,
+    successor: &'a Successor,
+}
+
 async fn run(
     worker: &Worker,
     scope: &Scope,
     id: Arc<str>,
     operation: Operation,
     request: Request,
-    entry: &mut Entry,
-    course: &mut Course,
+    progress: Progress<'_>,
 ) -> Result<(Opened, Plan), ApiError> {
+    let Progress { entry, course, successor } = progress;
     let gateway = worker.gateway();
     let (caller, parts, body) = authenticate_as(gateway.keys(), operation.vendor(), request).await?;
     entry.note(|r| r.caller = Some(Arc::clone(&caller.name)));
@@ -141,7 +154,7 @@ async fn run(
     });
     let form = parsed.form.clone();
     let asked = Asked { scope, id, operation, caller, headers: &parts.headers, parsed };
-    let opened = ask(gateway, asked, entry, course).await;
+    let opened = ask(worker, asked, Progress { entry, course, successor }).await;
     // A client that is still sending would not see the answer otherwise.
     if !matches!(opened, Ok((Opened::Stream(..) | Opened::Events(..), _)))
         && let Some(rest) = form.and_then(Form::into_rest)
@@ -162,28 +175,14 @@ struct Asked<'a> {
 }
 
 /// Finds who may answer, and the beginning of the answer.
-async fn ask(
-    gateway: &Gateway,
-    asked: Asked<'_>,
-    entry: &mut Entry,
-    course: &mut Course,
-) -> Result<(Opened, Plan), ApiError> {
+async fn ask(worker: &Worker, asked: Asked<'_>, progress: Progress<'_>) -> Result<(Opened, Plan), ApiError> {
     let Asked { scope, id, operation, caller, headers, parsed } = asked;
-    let settings = gateway.settings();
+    let Progress { entry, course, successor } = progress;
+    let gateway = worker.gateway();
     let (turn, catalog) = (gateway.next_turn(), gateway.catalog(&caller.tenant));
     let candidates = candidates(&catalog, scope, &caller, &parsed.model, operation, turn)?;
     let candidates = unknown::takers(candidates, operation, parsed.unknown.as_deref())?;
-    let plan = Plan {
-        operation,
-        events: operation.events().filter(|_| parsed.stream || parsed.form.is_some()),
-        leaves_open: parsed.form.is_some(),
-        show_usage: parsed.show_usage,
-        max_answer_bytes: settings.max_answer_bytes,
-        max_stream_bytes: settings.max_stream_bytes,
-        max_answer_time: Duration::from_secs(settings.max_answer_seconds),
-        client_stall: Duration::from_secs(settings.client_stall_seconds),
-        render: ApiError::render,
-    };
+    let plan = plan(gateway, operation, &parsed);
     let task = Arc::new(Task {
         id,
         operation,
@@ -194,7 +193,11 @@ async fn ask(
         form: parsed.form,
         headers: operation.client_headers(headers),
     });
-    let dispatched = dispatch(course.egress(), candidates, turn, &task)
+    let asking = |endpoint: &CatalogEndpoint| {
+        let owner = endpoint.owner().filter(|_| endpoint.on_disconnect == OnDisconnect::Finish);
+        successor.set(owner.map(|owner| Reader::new(worker.unattended(), owner, entry)));
+    };
+    let dispatched = dispatch(course.egress(), candidates, turn, &task, asking)
         .await
         .ok_or_else(|| ApiError::new(ErrorKind::Internal, "no endpoint was asked"))?;
     entry.note(|r| r.endpoint = Some(Arc::clone(&dispatched.endpoint.slug)));
@@ -205,4 +208,20 @@ async fn ask(
         version.note_fault(fault);
     }
     Ok((opened?, plan))
+}
+
+fn plan(gateway: &Gateway, operation: Operation, parsed: &ParsedRequest) -> Plan {
+    let settings = gateway.settings();
+    Plan {
+        operation,
+        events: operation.events().filter(|_| parsed.stream || parsed.form.is_some()),
+        leaves_open: parsed.form.is_some(),
+        show_usage: parsed.show_usage,
+        max_answer_bytes: settings.max_answer_bytes,
+        max_stream_bytes: settings.max_stream_bytes,
+        max_answer_time: Duration::from_secs(settings.max_answer_seconds),
+        client_stall: Duration::from_secs(settings.client_stall_seconds),
+        silence: Duration::from_secs(settings.keep_alive_seconds),
+        render: ApiError::render,
+    }
 }

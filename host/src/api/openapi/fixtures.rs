@@ -26,6 +26,9 @@ pub(in crate::api) struct ClusterFields {
     /// What becomes of requests with fields that OpenAI does not document: the backend gets them (`forward`, where nothing is
     /// said), or the client gets 400 (`reject`).
     unknown_fields: Option<UnknownFields>,
+    /// What becomes of a request whose client goes away: the backend's connection is closed (`cancel`, where nothing is said),
+    /// or its answer is read to the end, so that all of its usage is counted (`finish`).
+    on_disconnect: Option<OnDisconnect>,
     /// Who may use it; nobody named means everybody.
     allowed_groups: Option<Names>,
     /// The same.
@@ -134,6 +137,14 @@ enum Operations {
 enum UnknownFields {
     Forward,
     Reject,
+}
+
+/// What a cluster wants of a request whose client goes away.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+enum OnDisconnect {
+    Cancel,
+    Finish,
 }
 
 /// One adaptor, or middlewares and, last, the adaptor that they stand in front of.
