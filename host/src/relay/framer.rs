@@ -143,31 +143,28 @@ impl Framer {
 
     fn may_hold_end(&self, events: &[u8]) -> bool {
         let holds = |text: &str| memmem::find(events, text.as_bytes()).is_some();
+        let is_last = |last: &[&str]| holds("\"error\"") || last.iter().any(|name| holds(name));
         match self.form {
             Events::Plain => self.words.hold_done(events) || self.words.may_tell_error(events),
-            Events::Named(last) => holds("\"error\"") || last.iter().any(|name| holds(name)),
-            Events::Either(last) => {
-                self.words.hold_done(events) || holds("\"error\"") || last.iter().any(|name| holds(name))
-            }
+            Events::Named(last) => is_last(last),
+            Events::Either(last) => self.words.hold_done(events) || is_last(last),
         }
     }
 
     fn look_at(&mut self, event: &[u8]) -> Look {
         let Some(data) = data_of(event) else { return Look::Shown };
-        match self.form {
-            Events::Plain => self.look_at_plain(event, data),
-            Events::Named(last) | Events::Either(last) => {
-                // What cannot be read is the client's to complain about, as everywhere in a stream.
-                match NamedGlimpse::of(data) {
-                    Ok(glimpse) => {
-                        self.add(glimpse.counts);
-                        self.end = End::of(&glimpse.name, last).or(self.end);
-                        Look::Shown
-                    }
-                    Err(_) if matches!(self.form, Events::Either(_)) => self.look_at_plain(event, data),
-                    Err(_) => Look::Shown,
-                }
+        let (Events::Named(last) | Events::Either(last)) = self.form else {
+            return self.look_at_plain(event, data);
+        };
+        match NamedGlimpse::of(data) {
+            Ok(glimpse) => {
+                self.add(glimpse.counts);
+                self.end = End::of(&glimpse.name, last).or(self.end);
+                Look::Shown
             }
+            Err(_) if matches!(self.form, Events::Either(_)) => self.look_at_plain(event, data),
+            // What cannot be read is the client's to complain about, as everywhere in a stream.
+            Err(_) => Look::Shown,
         }
     }
 
