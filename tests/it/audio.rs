@@ -212,6 +212,20 @@ async fn what_is_no_transcript_is_not_handed_on() {
     }
 }
 
+#[tokio::test]
+async fn an_error_among_events_that_answer_a_form_is_told_as_one() {
+    for said in [
+        "data: {\"object\":\"error\",\"message\":\"m\",\"type\":\"BadRequestError\",\"code\":400}\n\n",
+        "event: error\ndata: {\"message\":\"m\"}\n\n",
+    ] {
+        let upstream = answering(move || sse(chunks(vec![said, "data: [DONE]\n\n"]))).await;
+        let gateway = before(&upstream).await;
+        let text = within(form(&gateway, "audio/transcriptions").await.text()).await.unwrap();
+        assert!(text.contains("\"error\":{") && !text.contains("[DONE]"), "{text}");
+        assert_eq!(gateway.ledger.one().await.outcome, Outcome::Failed, "{said}");
+    }
+}
+
 /// The gateway does not know what a form asks for: the backend's answer says it.
 #[tokio::test]
 async fn events_that_answer_a_form_are_relayed_to_their_end_and_counted() {

@@ -171,3 +171,18 @@ async fn middlewares_hand_forms_through_and_keep_no_answers_to_them() {
         assert_eq!(response.json::<Value>().await.unwrap(), json!({ "length": form.len() }));
     }
 }
+
+/// A second boundary in another spelling, or an encoding of names, would be another form for the backend.
+#[tokio::test]
+async fn a_backend_gets_the_boundary_that_was_looked_at_and_nothing_beside_it() {
+    let upstream = Upstream::json(json!({ "text": "x" })).await;
+    let config = json!({ "api_url": upstream.url() });
+    let gateway = TestGateway::form_builder().endpoint("m", "direct-api", config).start().await;
+    for more in ["; charset=utf-7", "; boundary*=utf-8''other", "; xboundary=other"] {
+        let form = format!("{MODEL}{FILE}{END}");
+        let kind = format!("{TYPE}{more}");
+        let asked = gateway.request("POST", PATH).header("content-type", kind).body(form);
+        assert_eq!(within(asked.send()).await.unwrap().status(), 200, "{more}");
+        assert_eq!(upstream.seen().last().unwrap().headers["content-type"], TYPE, "{more}");
+    }
+}

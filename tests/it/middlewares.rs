@@ -5,7 +5,10 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use airlock_tests::{TestGateway, Upstream, bytes, chat_body, completion, error, json as answer, within};
+use airlock_tests::{
+    FORM_END, FORM_FILE, FORM_MODEL, TestGateway, Upstream, bytes, chat_body, completion, error,
+    json as answer, within,
+};
 use serde_json::{Value, json};
 
 use crate::chains::chain;
@@ -137,6 +140,19 @@ async fn a_federated_model_passes_over_an_endpoint_that_does_not_run() {
         assert_eq!(within(gateway.chat().send()).await.unwrap().status(), 200);
     }
     assert_eq!((down.asked("/v1/chat/completions"), up.asked("/v1/chat/completions")), (0, 4));
+}
+
+/// No adaptor sees what is in a form.
+#[tokio::test]
+async fn the_prompt_policy_lets_no_form_through() {
+    let upstream = Upstream::json(json!({ "text": "x" })).await;
+    let config = json!({ "api_url": upstream.url(), "prompt_block": ["code"] });
+    let parts = ["prompt-policy", "direct-api"].map(Into::into);
+    let gateway = chain(&parts, config).operations(&["audio/transcriptions"]).start().await;
+    let form = format!("{FORM_MODEL}{FORM_FILE}{FORM_END}");
+    let asked = gateway.post_form("/v1/audio/transcriptions", form).send().await.unwrap();
+    error(asked, 400, "prompt_unchecked").await;
+    assert!(upstream.seen().is_empty());
 }
 
 #[tokio::test]

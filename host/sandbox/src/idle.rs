@@ -34,11 +34,8 @@ impl IdleTimer {
 
     /// Ready once nothing has come for as long as the limit.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.limit == Duration::MAX {
-            return Poll::Pending;
-        }
         loop {
-            let due = self.last + self.limit;
+            let Some(due) = self.last.checked_add(self.limit) else { return Poll::Pending };
             let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due.into())));
             ready!(sleep.as_mut().poll(cx));
             if Instant::now() >= due {

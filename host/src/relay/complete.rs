@@ -56,6 +56,12 @@ pub(super) async fn open(
     let kind = content_type.as_ref().map_or(&b""[..], |value| value.as_bytes());
     let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
     let limit = plan.max_answer_bytes;
+    // Of several, browsers take the last.
+    if content_type.as_ref().is_some_and(|value| value.as_bytes().contains(&b','))
+        && plan.operation.answers() != Answers::Json
+    {
+        return Err(bad("of several content types".into()));
+    }
     match plan.operation.answers() {
         Answers::Audio if is_audio(&kind) => {
             let octets = HeaderValue::from_static("application/octet-stream");
@@ -82,7 +88,11 @@ const NO_SNIFF: (HeaderName, HeaderValue) =
 
 /// What a backend says that sends sound, in lower case. Some say nothing.
 fn is_audio(kind: &[u8]) -> bool {
-    kind.starts_with(b"audio/") || [&b""[..], b"application/octet-stream", b"application/ogg"].contains(&kind)
+    let is_plain = |rest: &[u8]| rest.iter().all(|b| b.is_ascii_alphanumeric() || b".+-".contains(b));
+    // What ends so is a document that may hold a script.
+    let is_sound = |rest: &[u8]| is_plain(rest) && !rest.ends_with(b"+xml");
+    kind.strip_prefix(b"audio/").is_some_and(is_sound)
+        || [&b""[..], b"application/octet-stream", b"application/ogg"].contains(&kind)
 }
 
 /// What a backend says that sends a transcript as plain text or subtitles.

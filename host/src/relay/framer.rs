@@ -144,10 +144,11 @@ impl Framer {
     fn may_hold_end(&self, events: &[u8]) -> bool {
         let holds = |text: &str| memmem::find(events, text.as_bytes()).is_some();
         let is_last = |last: &[&str]| holds("\"error\"") || last.iter().any(|name| holds(name));
+        let is_plain_end = || self.words.hold_done(events) || self.words.may_tell_error(events);
         match self.form {
-            Events::Plain => self.words.hold_done(events) || self.words.may_tell_error(events),
+            Events::Plain => is_plain_end(),
             Events::Named(last) => is_last(last),
-            Events::Either(last) => self.words.hold_done(events) || is_last(last),
+            Events::Either(last) => is_plain_end() || is_last(last),
         }
     }
 
@@ -157,14 +158,14 @@ impl Framer {
             return self.look_at_plain(event, data);
         };
         match NamedGlimpse::of(data) {
-            Ok(glimpse) => {
+            Ok(glimpse) if self.form == Events::Named(last) || End::of(&glimpse.name, last).is_some() => {
                 self.add(glimpse.counts);
                 self.end = End::of(&glimpse.name, last).or(self.end);
                 Look::Shown
             }
-            Err(_) if matches!(self.form, Events::Either(_)) => self.look_at_plain(event, data),
             // What cannot be read is the client's to complain about, as everywhere in a stream.
-            Err(_) => Look::Shown,
+            Err(_) if self.form == Events::Named(last) => Look::Shown,
+            _ => self.look_at_plain(event, data),
         }
     }
 

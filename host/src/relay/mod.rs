@@ -170,7 +170,8 @@ async fn open_upstream(
     if !response.status.is_success() {
         return Err(RelayError::Upstream(upstream_error::read(response).await));
     }
-    if let Some(encoding) = response.headers.get(header::CONTENT_ENCODING) {
+    let is_coded = |coding: &&HeaderValue| !["", "identity"].contains(&coding.to_str().unwrap_or("?").trim());
+    if let Some(encoding) = response.headers.get_all(header::CONTENT_ENCODING).iter().find(is_coded) {
         return Err(RelayError::BadAnswer(format!(
             "the backend compressed its answer in a way that the gateway does not know ({encoding:?})"
         )));

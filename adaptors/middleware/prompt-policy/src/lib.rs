@@ -7,6 +7,8 @@
 //! | `prompt_redact` | a list of expressions: each match is replaced |
 //! | `prompt_redaction` | what takes its place; `[redacted]` |
 //!
+//! Forms are refused with 400 `prompt_unchecked`: no adaptor sees what is in them.
+//!
 //! Expressions are those of the crate `regex-lite`, `(?i)` and the like included. Their time grows with the text
 //! alone. A match that is spread over two texts is not found.
 
@@ -25,6 +27,10 @@ impl Middleware for PromptPolicy {
     }
 
     fn handle(mut call: Call) -> Result<Reply, AdaptorError> {
+        if call.operation().takes_form() {
+            let why = "Prompts are checked here, and those of forms cannot be: ask another model.";
+            return Err(AdaptorError::bad_request("prompt_unchecked", why));
+        }
         match Policy::new(config(&call.endpoint)?)?.judge(call.body())? {
             Verdict::Fine => {}
             Verdict::Changed(body) => call.set_body(body),

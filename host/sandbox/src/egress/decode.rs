@@ -15,13 +15,13 @@ use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use http::{HeaderMap, header};
 use http_body::{Body, Frame};
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncBufRead as _, AsyncRead, ReadBuf};
 use tokio_util::io::{StreamReader, poll_read_buf};
 
 use super::{EgressError, UpstreamBody, UpstreamResponse, error::own};
 
-/// The largest window of zstd, as a power of two: 8 MiB, which RFC 9659 sets for HTTP. Brotli's is 16 MiB by its format
-/// (RFC 7932), that of the others 32 KiB. No decoder holds more than its window and a few tables.
+/// The largest window of zstd, as a power of two: 8 MiB, which RFC 9659 sets for HTTP. Brotli's is 16 MiB
+/// (RFC 7932; streams that ask for a larger one are refused), that of the others 32 KiB. No decoder holds more than its window and a few tables.
 const ZSTD_WINDOW: u32 = 23;
 /// Most that comes out at once: what is packed well is handed on in many pieces.
 const PIECE: usize = 16 << 10;
@@ -52,7 +52,7 @@ impl Coding {
         }
     }
 
-    /// What undoes it. One stream may follow the other, and after the last nothing may come.
+    /// What undoes it. But for brotli one stream may follow the other.
     fn decoder(self, coded: StreamReader<Coded, Bytes>) -> Pin<Box<dyn AsyncRead + Send>> {
         macro_rules! boxed {
             ($decoder:expr) => {{
@@ -64,11 +64,28 @@ impl Coding {
         match self {
             Self::Gzip => boxed!(GzipDecoder::new(coded)),
             Self::Deflate => boxed!(ZlibDecoder::new(coded)),
-            Self::Brotli => boxed!(BrotliDecoder::new(coded)),
+            Self::Brotli => Box::pin(Single(BrotliDecoder::new(coded))),
             Self::Zstd => {
                 boxed!(ZstdDecoder::with_params(coded, &[DParameter::window_log_max(ZSTD_WINDOW)]))
             }
         }
+    }
+}
+
+/// One brotli stream, behind which nothing comes: another might ask for a larger window.
+struct Single(BrotliDecoder<StreamReader<Coded, Bytes>>);
+
+impl AsyncRead for Single {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let (this, before) = (self.get_mut(), out.filled().len());
+        ready!(Pin::new(&mut this.0).poll_read(cx, out))?;
+        if out.filled().len() == before {
+            let rest = ready!(Pin::new(this.0.get_mut()).poll_fill_buf(cx))?;
+            if !rest.is_empty() {
+                return Poll::Ready(Err(io::Error::other("something follows its end")));
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -94,7 +111,7 @@ pub(super) struct Decoded {
 
 impl Decoded {
     pub(super) fn new(body: UpstreamBody, coding: Coding) -> Self {
-        let coded = Coded { body, error: None };
+        let coded = Coded { body, error: None, begins: matches!(coding, Coding::Brotli) };
         Self { decoder: coding.decoder(StreamReader::new(coded)), coding, out: BytesMut::new() }
     }
 
@@ -127,7 +144,12 @@ impl Body for Decoded {
 struct Coded {
     body: UpstreamBody,
     error: Option<EgressError>,
+    /// The first byte is to be looked at.
+    begins: bool,
 }
+
+/// What brotli streams with a window above 16 MiB begin with, in the lowest seven bits; RFC 7932 has it reserved.
+const LARGE_WINDOW: u8 = 0x11;
 
 impl Stream for Coded {
     type Item = io::Result<Bytes>;
@@ -139,7 +161,17 @@ impl Stream for Coded {
             return Poll::Ready(Some(Err(io::Error::other(error))));
         }
         match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
-            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame.into_data().unwrap_or_default()))),
+            Some(Ok(frame)) => {
+                let data = frame.into_data().unwrap_or_default();
+                if let (true, Some(first)) = (this.begins, data.first()) {
+                    this.begins = false;
+                    if first & 0x7f == LARGE_WINDOW {
+                        let error = EgressError::Undecodable("Brotli: its window is above 16 MiB".into());
+                        return Poll::Ready(Some(Err(io::Error::other(error))));
+                    }
+                }
+                Poll::Ready(Some(Ok(data)))
+            }
             Some(Err(error)) => {
                 this.error = Some(error);
                 cx.waker().wake_by_ref();
@@ -158,6 +190,14 @@ mod tests {
 
     /// `text`, flushed, at the beginning of a gzip stream.
     const PACKED: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\x2a\x49\xad\x28\x01\x00\x00\x00\xff\xff";
+
+    #[tokio::test]
+    async fn a_large_window_of_brotli_is_refused() {
+        let frames = [Ok(Frame::data(Bytes::from_static(b"\x11\x1e")))];
+        let source = UpstreamBody::adopted(StreamBody::new(futures_util::stream::iter(frames)));
+        let error = source.decoded(Coding::Brotli).frame().await.unwrap().unwrap_err();
+        assert!(error.to_string().contains("window"), "{error}");
+    }
 
     /// Over HTTP/2 data and the end of the connection may both be there at once.
     #[tokio::test]

@@ -118,7 +118,7 @@ const ITEM: Rule = Rule::Fields(&Form {
         ("content", Rule::TextOr(&Rule::List(0, ANY_NUMBER, &PART))),
         ("call_id", Rule::Text),
         ("name", Rule::Text),
-        ("arguments", Rule::Text),
+        ("arguments", Rule::Any),
         ("output", Rule::Any),
     ],
     needs: &[],

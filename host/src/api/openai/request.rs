@@ -56,7 +56,8 @@ impl ParsedRequest {
     pub fn read(operation: Operation, body: Bytes) -> Result<Self, ApiError> {
         let quick = Check::quick();
         let (known, check) = match Known::read(operation, &quick, &body) {
-            Ok(known) if quick.is_clean() => (known, quick),
+            // What was only kept is looked at by the careful one.
+            Ok(known) if quick.is_clean() => (known, Check::careful()),
             // What is wrong, where something is, is told by the other.
             _ => {
                 let careful = Check::careful();

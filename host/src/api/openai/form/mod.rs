@@ -100,7 +100,8 @@ async fn head(incoming: &mut Incoming, limit: usize) -> Result<(Chunks, Model), 
     Err(malformed("it ends before its last boundary"))
 }
 
-/// The value of `content-type`, and the boundary that it names.
+/// The value of `content-type` for the backend, and the boundary that the client's names. What else the client's says might
+/// be read by the backend: a second boundary in another spelling, or how names are encoded.
 fn boundary(headers: &HeaderMap) -> Result<(HeaderValue, String), ApiError> {
     let fail = |what: &str| {
         let help = "Send a form (`Content-Type: multipart/form-data; boundary=…`) with the fields `model` and a file.";
@@ -115,17 +116,23 @@ fn boundary(headers: &HeaderMap) -> Result<(HeaderValue, String), ApiError> {
     let mut named =
         kind.params().filter(|(name, _)| *name == mime::BOUNDARY).map(|(_, value)| value.as_str());
     match (named.next(), named.next()) {
-        (Some(boundary), None) if is_boundary(boundary) => Ok((value.clone(), boundary.to_owned())),
+        (Some(boundary), None) if is_boundary(boundary) => {
+            let is_token = boundary.bytes().all(|b| b.is_ascii_alphanumeric() || b"'+_-.".contains(&b));
+            let quote = if is_token { "" } else { "\"" };
+            let sent =
+                HeaderValue::try_from(format!("multipart/form-data; boundary={quote}{boundary}{quote}"));
+            Ok((sent.map_err(|_| fail("The boundary is malformed."))?, boundary.to_owned()))
+        }
         (None, _) => Err(fail("The `Content-Type` names no boundary.")),
         _ => Err(fail(
-            "The `Content-Type` does not name one boundary of 1 to 70 letters, digits or `'()+_,-./:=?`.",
+            "The `Content-Type` does not name one boundary of 1 to 70 letters, digits or `'()+_,-./=?`.",
         )),
     }
 }
 
-/// RFC 2046, 5.1.1.
+/// RFC 2046, 5.1.1, without the colon, which would make it a header's line.
 fn is_boundary(text: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&byte);
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_,-./=? ".contains(&byte);
     (1..=MAX_BOUNDARY).contains(&text.len()) && text.bytes().all(is_allowed) && !text.ends_with(' ')
 }
 

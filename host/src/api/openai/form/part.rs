@@ -52,7 +52,8 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), FormFault> {
     let colon = memchr::memchr(b':', line);
     let (name, value) = colon.and_then(|at| Some((line.get(..at)?, line.get(at + 1..)?))).unwrap_or_default();
     // White space before the name continues the line before, for some.
-    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
+    // What begins like a boundary is one, for some.
+    if name.is_empty() || name.starts_with(b"--") || !name.iter().all(|byte| is_token(*byte)) {
         return Err(malformed("a line of a part's head is not `Name: value`"));
     }
     Ok((name, value.trim_ascii()))
@@ -89,10 +90,21 @@ fn disposition(value: &[u8]) -> Result<Part, FormFault> {
         is_file |= key.starts_with(b"filename");
     }
     match name {
+        Some(name) if !is_plain(&name) => Err(malformed(
+            "a field's name has other characters than letters, digits and `_-.[]`, or is one that some take for `model`",
+        )),
         Some(name) if rest.is_empty() => Ok(Part { name, is_file }),
         Some(_) => Err(malformed("a part's `Content-Disposition` goes on behind a value")),
         None => Err(malformed("a part's `Content-Disposition` has no `name`")),
     }
+}
+
+/// A name that every reader takes for the same: none that some decode, and no other spelling of `model`.
+fn is_plain(name: &[u8]) -> bool {
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(byte);
+    let is_model = name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"model"));
+    let goes_on = name.get(5).is_some_and(|byte| b".[".contains(byte));
+    name.iter().all(is_allowed) && (!is_model || name == b"model" || name.len() > 5 && !goes_on)
 }
 
 /// A quoted string or a token, and what follows it.
@@ -103,9 +115,19 @@ fn parameter_value(text: &[u8]) -> Result<(&[u8], &[u8]), FormFault> {
     };
     let end = memchr::memchr(b'"', quoted).ok_or_else(|| malformed("a quotation mark is not closed"))?;
     let (value, after) = quoted.split_at(end);
-    if value.ends_with(b"\\") && !value.ends_with(b"\\\\") {
-        // For some the text ends here, for others it goes on.
-        return Err(malformed("a name holds a quotation mark behind a backslash; write it as %22"));
+    // For some the text ends here, for others it goes on.
+    if value.ends_with(b"\\") {
+        return Err(malformed("a name ends with a backslash, which may hide its end; leave it out"));
+    }
+    // Some look for parameters without regard to quotation marks.
+    let names_another = value.split(|byte| *byte == b';').skip(1).any(|rest| {
+        let start = rest.trim_ascii_start().get(..4);
+        start.is_some_and(|start| start.eq_ignore_ascii_case(b"name"))
+    });
+    if names_another {
+        return Err(malformed(
+            "a quoted name holds `; name`, which may be taken for another name; leave it out",
+        ));
     }
     Ok((value, after.get(1..).unwrap_or_default()))
 }
@@ -128,11 +150,11 @@ mod tests {
         for (head, name, is_file) in [
             ("Content-Disposition: form-data; name=\"model\"", "model", false),
             ("content-type: text/plain\r\nCONTENT-DISPOSITION:form-data;name=model", "model", false),
-            ("Content-Disposition: form-data; name=\"file\"; filename=\"a; name=b.mp3\"", "file", true),
+            ("Content-Disposition: form-data; name=\"file\"; filename=\"a; b.mp3\"", "file", true),
             ("Content-Disposition: form-data; filename*=UTF-8''%e2.png; name=\"image[]\"", "image[]", true),
             ("Content-Disposition: form-data; name=\"\"; filename=\"C:\\dir\\é.wav\"", "", true),
             ("Content-Disposition: form-data; name=\"a\"\r\nContent-Transfer-Encoding: 8BIT", "a", false),
-            ("Content-Disposition: form-data; name=\"a\\\\\"", "a\\\\", false),
+            ("Content-Disposition: form-data; name=\"models\"", "models", false),
         ] {
             assert_eq!(read(head).unwrap(), Part { name: name.into(), is_file }, "{head}");
         }
@@ -162,6 +184,18 @@ mod tests {
             "Content-Disposition: form-data;\r\n name=\"model\"",
             "Content-Disposition : form-data; name=\"model\"",
             "Content-Disposition: form-data; name=\"model\"\r\nContent-Transfer-Encoding: base64",
+            "Content-Disposition: form-data; a=\"x\\\\\"; b=\"; name=model; c=\"; name=\"y\"",
+            "Content-Disposition: form-data; name=\"a\\\\\"",
+            "Content-Disposition: form-data; filename=\"a; name=model; b\"; name=\"x\"",
+            "Content-Disposition: form-data; filename=\"a;NAME=model\"; name=\"x\"",
+            "Content-Disposition: form-data; name=\"Model\"",
+            "Content-Disposition: form-data; name=\"model[]\"",
+            "Content-Disposition: form-data; name=\"model.a\"",
+            "Content-Disposition: form-data; name=\"m\\odel\"",
+            "Content-Disposition: form-data; name=\"/model\"",
+            "Content-Disposition: form-data; name=\"+AG0-odel\"",
+            "Content-Disposition: form-data; name=\"=?UTF-8?Q?model?=\"",
+            "Content-Disposition: form-data; name=\"a\"\r\n--b0und: x",
             "no colon",
         ] {
             assert!(read(head).is_err(), "{head:?}: {:?}", read(head));
