@@ -117,7 +117,9 @@ async fn a_client_that_goes_while_it_listens_closes_the_backends_connection() {
 
 #[tokio::test]
 async fn what_is_no_sound_is_not_handed_on_as_some() {
-    for kind in ["text/html", "application/json", "text/plain", "image/svg+xml", "text/event-stream"] {
+    // Browsers take the last of several, and what ends in `+xml` for a document.
+    let kinds = ["text/html", "application/json", "text/plain", "image/svg+xml", "text/event-stream"];
+    for kind in kinds.into_iter().chain(["audio/mpeg, text/html", "audio/x+xml"]) {
         let upstream = answering(move || bytes(200, kind, "{}")).await;
         let gateway = before(&upstream).await;
         error(within(speech(&gateway, json!({})).send()).await.unwrap(), 502, "upstream_bad_response").await;
@@ -202,6 +204,7 @@ async fn transcripts_come_in_the_form_that_the_backend_gives_them() {
 async fn what_is_no_transcript_is_not_handed_on() {
     for (operation, kind, body) in [
         ("audio/transcriptions", "text/html", "<p>Hello"),
+        ("audio/transcriptions", "text/plain; x=y, text/html", "<p>Hello"),
         ("audio/transcriptions", "application/json", "\"Hello\""),
         ("audio/transcriptions", "application/json", "{\"text\":"),
         ("images/edits", "text/plain", "Hello"),
