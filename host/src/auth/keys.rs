@@ -134,8 +134,10 @@ fn snapshot(keys: Vec<ApiKey>) -> Snapshot {
 }
 
 fn caller(key: ApiKey) -> Option<Caller> {
+    let user = key.member.as_deref().unwrap_or(&key.id).into();
     Some(Caller {
         key_id: key.id.into(),
+        user,
         name: key.name.into(),
         tenant: key.tenant.into(),
         role: key.present_role?,

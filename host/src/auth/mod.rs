@@ -21,6 +21,9 @@ pub struct Caller {
     pub name: Arc<str>,
     /// Whose key it is.
     pub tenant: Arc<str>,
+    /// The person or program: what limits for each user count by, and what usage is reported by. With an API key its
+    /// member, or the key's id where it was made for none.
+    pub user: Arc<str>,
     /// What its holder is.
     pub role: Role,
     /// What it may be used for.

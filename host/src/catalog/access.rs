@@ -35,6 +35,7 @@ mod tests {
             key_id: "k".into(),
             name: "n".into(),
             tenant: "default".into(),
+            user: "k".into(),
             role: Role::User,
             scopes: Scopes::default(),
             expires_at: None,

@@ -82,6 +82,12 @@ pub trait Ledger: Send + Sync {
     fn settle(&self, record: Record);
 }
 
+/// What a request holds until its last byte is gone, and is told then what became of it. Never blocks.
+pub trait Held: Send + Sync {
+    /// The request is over.
+    fn settle(self: Box<Self>, record: &Record);
+}
+
 /// Writes each record as one line of the log.
 pub struct LogLedger;
 
@@ -133,6 +139,7 @@ pub struct Entry {
     started: Instant,
     ledger: Arc<dyn Ledger>,
     presence: Presence,
+    held: Vec<Box<dyn Held>>,
     _open: Counted,
 }
 
@@ -158,8 +165,14 @@ impl Entry {
             started: Instant::now(),
             ledger,
             presence: Presence::default(),
+            held: Vec::new(),
             _open: open,
         }
+    }
+
+    /// Keeps something until the request is over.
+    pub fn hold(&mut self, held: Box<dyn Held>) {
+        self.held.push(held);
     }
 
     /// For whoever sees the client go.
@@ -221,6 +234,7 @@ impl Drop for Entry {
             if self.presence.is_over() {
                 record.outcome = Outcome::ClientGone;
             }
+            self.held.drain(..).for_each(|held| held.settle(&record));
             self.ledger.settle(record);
         }
     }
