@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Interval;
 
@@ -30,6 +30,14 @@ pub const SLOW: &str = "/slow/v1";
 pub const SLUGGISH: &str = "/sluggish/v1";
 /// Below this path an answer has [`HUGE_BYTES`].
 pub const HUGE: &str = "/huge/v1";
+/// Below this path and a number are instances of a model that have room for [`CAPACITY`] requests; others wait.
+pub const CAPPED: &str = "/capped/";
+/// Requests that an instance works on at a time, each for [`WORK`].
+pub const CAPACITY: usize = 4;
+/// How long an instance works on a request.
+pub const WORK: Duration = Duration::from_millis(100);
+/// How many instances there are.
+pub const INSTANCES: usize = 4;
 /// How long a sluggish answer takes.
 pub const LONG_DELAY: Duration = Duration::from_secs(2);
 /// Bytes of a huge answer.
@@ -57,6 +65,7 @@ pub struct Backend {
 struct Shared {
     mock: Arc<Mock>,
     huge: Bytes,
+    instances: Arc<[Semaphore; INSTANCES]>,
     open: Arc<watch::Sender<usize>>,
     held: Arc<watch::Sender<u64>>,
 }
@@ -69,7 +78,9 @@ impl Backend {
         let ((open_in, open), (held_in, held)) = (watch::channel(0), watch::channel(0));
         let mock = Mock::new(mock::EVENTS);
         let huge = huge(mock.completion());
-        let shared = Shared { mock: mock.clone(), huge, open: Arc::new(open_in), held: Arc::new(held_in) };
+        let instances = Arc::new(std::array::from_fn(|_| Semaphore::new(CAPACITY)));
+        let (open_in, held_in) = (Arc::new(open_in), Arc::new(held_in));
+        let shared = Shared { mock: mock.clone(), huge, instances, open: open_in, held: held_in };
         let accepting = tokio::spawn(accept(listener, shared));
         Ok(Self { address, mock, open, held, accepting })
     }
@@ -157,7 +168,12 @@ async fn answer(shared: Shared, request: Request<Incoming>) -> Result<Answer, hy
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         return Ok(response);
     }
-    if path.starts_with(SLUGGISH) {
+    let instance = path.strip_prefix(CAPPED).and_then(|rest| rest.split('/').next()?.parse::<usize>().ok());
+    if let Some(room) = instance.and_then(|at| shared.instances.get(at)) {
+        // Nobody closes it.
+        let _room = room.acquire().await;
+        tokio::time::sleep(WORK).await;
+    } else if path.starts_with(SLUGGISH) {
         tokio::time::sleep(LONG_DELAY).await;
     } else if path.starts_with(SLOW) {
         tokio::time::sleep(DELAY).await;

@@ -11,6 +11,7 @@ mod disconnects;
 mod error;
 mod field;
 mod gateway;
+mod instances;
 mod isolation;
 mod ladder;
 mod load;
@@ -58,6 +59,8 @@ enum Command {
     Neighbours(neighbours::Options),
     /// Measure what one tenant's hostile adaptors do to another tenant.
     Isolation(isolation::Options),
+    /// Measure what four instances of a model give, beside one.
+    Instances(instances::Options),
     /// Load a gateway, as the other tenant of `isolation`.
     #[command(hide = true)]
     RivalLoad(isolation::LoadOptions),
@@ -91,6 +94,7 @@ fn start(cli: Cli) -> Fallible<ExitCode> {
             Command::Disconnects(options) => until_signal(disconnects::run(&options)).await,
             Command::Neighbours(options) => until_signal(neighbours::run(&options)).await,
             Command::Isolation(options) => until_signal(isolation::run(&options)).await,
+            Command::Instances(options) => until_signal(instances::run(&options)).await,
             Command::RivalLoad(options) => isolation::load(&options).await.map(|()| ExitCode::SUCCESS),
             Command::RivalBackend => isolation::serve().await.map(|()| ExitCode::SUCCESS),
         }

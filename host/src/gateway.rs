@@ -9,6 +9,7 @@ use std::{
 };
 
 use airlock_sandbox::{CacheKey, Connector, Egress, Sandbox, Tenant, TenantLimits};
+use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -25,7 +26,8 @@ use crate::{
     ledger::Ledger,
     store::{self, Store, StoreError},
     tenants::{
-        DEFAULT_TENANT, Follower, MasterKeys, Nothing, OpenError, SecretError, Secrets, Tenants, Workshop,
+        DEFAULT_TENANT, Follower, MasterKeys, Nothing, Notices, OpenError, Plan, ReloadError, SecretError,
+        Secrets, Tenants, Workshop,
     },
 };
 
@@ -53,9 +55,22 @@ pub enum StartError {
     /// The sandbox's pool.
     #[error("{0}")]
     Sandbox(String),
+    /// It ends.
+    #[error("the gateway is stopping")]
+    Stopping,
     /// Certificates.
     #[error("the certificates for calls to backends cannot be read: {0}")]
     Egress(String),
+}
+
+impl From<ReloadError> for StartError {
+    fn from(error: ReloadError) -> Self {
+        match error {
+            ReloadError::Fixtures(mistakes) => Self::Fixtures(mistakes),
+            ReloadError::Maintenance(name) => Self::Maintenance(name),
+            ReloadError::Stopping => Self::Stopping,
+        }
+    }
 }
 
 impl From<OpenError> for StartError {
@@ -69,7 +84,7 @@ impl From<OpenError> for StartError {
 
 /// A gateway that can serve. Several may live in one process.
 pub struct Gateway {
-    settings: Settings,
+    settings: ArcSwap<Settings>,
     tenants: Tenants,
     /// Until it is started.
     follower: Mutex<Option<Follower>>,
@@ -77,7 +92,7 @@ pub struct Gateway {
     store: Store,
     keys: Keys,
     ledger: Arc<dyn Ledger>,
-    jobs: JobBoard,
+    jobs: Arc<JobBoard>,
     batches: Batches,
     gate: Gate,
     intake: Intake,
@@ -101,7 +116,15 @@ pub async fn check(
     let workshop = Workshop::open(settings, env, MasterKeys::default(), sandbox, egress)?;
     let fixtures = Fixtures::load_dir(&settings.fixtures)?;
     let tenant = Tenant::new(DEFAULT_TENANT, TenantLimits::default());
-    let catalog = workshop.build(&tenant, &fixtures, &Uploads::new(), &Secrets::new(), &Nothing).await?;
+    let plan = Plan {
+        tenant: &tenant,
+        fixtures: &fixtures,
+        uploads: &Uploads::new(),
+        secrets: &Secrets::new(),
+        notices: Notices::new(),
+        components: &Nothing,
+    };
+    let catalog = workshop.build(plan).await?;
     check_maintenance(settings, &catalog)?;
     Ok(catalog)
 }
@@ -150,14 +173,14 @@ impl Gateway {
         let gate = Gate::new(sandbox.clone(), connector.clone(), settings.budgets(), settings.adaptors_dir());
         let intake = Intake::new(settings.data.clone());
         Ok(Arc::new(Self {
-            settings,
+            settings: ArcSwap::from_pointee(settings),
             tenants,
             follower: Mutex::new(Some(follower)),
             master,
             store: store.clone(),
             keys,
             ledger,
-            jobs: JobBoard::default(),
+            jobs: Arc::default(),
             batches,
             gate,
             intake,
@@ -171,9 +194,18 @@ impl Gateway {
         }))
     }
 
-    /// Its settings.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+    /// Its settings at this moment.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    /// Takes other settings, and reads the fixtures again. What is wrong with them changes nothing. The names are of
+    /// settings that count from the next start on.
+    pub async fn reload(&self, settings: Settings) -> Result<Vec<String>, StartError> {
+        let fixed = settings.fixed_beside(&self.settings());
+        self.tenants.reload(settings.clone()).await?;
+        self.settings.store(Arc::new(settings));
+        Ok(fixed)
     }
 
     /// What requests of a tenant are routed by.
@@ -212,7 +244,7 @@ impl Gateway {
     }
 
     /// What clusters are running.
-    pub fn jobs(&self) -> &JobBoard {
+    pub fn jobs(&self) -> &Arc<JobBoard> {
         &self.jobs
     }
 
@@ -230,8 +262,8 @@ impl Gateway {
         }
         tokio::spawn(self.tenants.clone().keep_books(stop.clone()));
         // A way out of its own, as connections belong to the thread that opened them.
-        let egress = Egress::new(self.connector.clone(), self.settings.egress_limits());
-        let period = Duration::from_secs(self.settings.batch.poll_seconds);
+        let egress = Egress::new(self.connector.clone(), self.settings().egress_limits());
+        let period = Duration::from_secs(self.settings().batch.poll_seconds);
         tokio::spawn(self.batches.clone().follow(self.tenants.clone(), egress, period, stop.clone()));
     }
 
@@ -296,7 +328,7 @@ pub struct Worker {
 impl Worker {
     /// Connections to backends belong to the thread that opened them.
     pub fn new(gateway: Arc<Gateway>) -> Self {
-        let egress = Egress::new(gateway.connector.clone(), gateway.settings.egress_limits());
+        let egress = Egress::new(gateway.connector.clone(), gateway.settings().egress_limits());
         Self { gateway, egress, unattended: TaskTracker::new() }
     }
 

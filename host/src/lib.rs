@@ -20,6 +20,7 @@ pub mod jobs;
 pub mod ledger;
 pub mod observe;
 pub mod process;
+pub mod pulse;
 pub mod registry;
 pub mod relay;
 pub mod routing;

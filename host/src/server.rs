@@ -2,7 +2,7 @@
 //! use is noticed and connections are spread evenly; workers are single-threaded runtimes, so that a
 //! request, its guest and its backend connection stay on one core.
 
-use std::{io, net::TcpStream as StdTcpStream, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{io, net::TcpStream as StdTcpStream, pin::pin, sync::Arc, thread::JoinHandle, time::Duration};
 
 use axum::Router;
 use hyper_util::{
@@ -29,12 +29,14 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// last worker has ended.
 pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
     let surface = Arc::new(Surface::new(gateway.settings().metrics));
+    let closing = CancellationToken::new();
     let workers = (0..gateway.settings().worker_count())
-        .map(|i| WorkerThread::start(i, Arc::clone(&gateway), Arc::clone(&surface), stop.clone()))
+        .map(|i| WorkerThread::start(i, Arc::clone(&gateway), Arc::clone(&surface), closing.clone()))
         .collect::<io::Result<Vec<_>>>()?;
+    let mut end = pin!(unready(&gateway, &stop));
     loop {
         let accepted = tokio::select! {
-            () = stop.cancelled() => break,
+            () = &mut end => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -46,10 +48,18 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: Cancellat
             }
         }
     }
-    gateway.start_draining();
     drop(listener); // new connections are refused from here on
+    closing.cancel();
     tokio::task::spawn_blocking(move || workers.into_iter().for_each(WorkerThread::join)).await?;
     Ok(())
+}
+
+/// Over when new connections are to be refused: some time after `/ready` has begun to say no, so that whoever spreads
+/// requests over gateways has noticed.
+async fn unready(gateway: &Gateway, stop: &CancellationToken) {
+    stop.cancelled().await;
+    gateway.start_draining();
+    tokio::time::sleep(Duration::from_secs(gateway.settings().unready_seconds)).await;
 }
 
 fn hand_over(workers: &[WorkerThread], all: &Gauge, stream: TcpStream) {
@@ -104,9 +114,8 @@ async fn work(
     mut incoming: mpsc::UnboundedReceiver<Connection>,
     stop: CancellationToken,
 ) {
-    let drain = Duration::from_secs(gateway.settings().drain_seconds);
     let stall = Duration::from_secs(gateway.settings().client_stall_seconds);
-    let worker = Worker::new(gateway);
+    let worker = Worker::new(Arc::clone(&gateway));
     let unattended = worker.unattended().clone();
     let router = surface.router(worker);
     let open = GracefulShutdown::new();
@@ -123,6 +132,7 @@ async fn work(
     while let Ok(connection) = incoming.try_recv() {
         connect(connection, &router, &open, stall);
     }
+    let drain = Duration::from_secs(gateway.settings().drain_seconds);
     unattended.close();
     let done = async {
         open.shutdown().await;

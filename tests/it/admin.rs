@@ -14,6 +14,7 @@ on_both_databases!(
     what_cannot_be_used_is_refused_with_every_mistake_and_changes_nothing,
     a_secret_reaches_its_backend_and_nobody_else,
     endpoints_are_shared_by_their_owner_alone,
+    a_cluster_is_taken_down_and_up_again,
     keys_are_made_used_and_revoked,
     a_tenant_goes_with_all_that_it_has,
     a_tenant_finds_nothing_of_one_that_had_its_name,
@@ -60,6 +61,7 @@ fn routes(tenant: &str) -> Vec<(&'static str, String, Value)> {
         ("clusters", "c", tenant_cluster("c")),
         ("endpoints", "c-api-m", tenant_endpoint("c", "m", "direct-api", json!({ "api_url": "https://x" }))),
         ("federated", "f", json!({ "name": "f", "target_model_name": "f", "targets": [] })),
+        ("maintenance", "c", json!({ "notice": "down" })),
         ("members", "someone", json!({ "role": "user" })),
         ("signers", "someone", json!({ "public_key": "none" })),
     ] {
@@ -240,6 +242,43 @@ async fn a_secret_reaches_its_backend_and_nobody_else(database: Database) {
     let developer = keyless.person("t", Role::Developer).await;
     let refused = developer.put("/tenants/t/secrets/key", &json!({ "value": "v", "origin": origin })).await;
     error(refused, 501, "secrets_unavailable").await;
+}
+
+async fn a_cluster_is_taken_down_and_up_again(database: Database) {
+    let upstream = Upstream::json(completion()).await;
+    let gateway = gateway(&database).await;
+    gateway.tenant("t").await;
+    let developer = gateway.person("t", Role::Developer).await;
+    for (path, spec) in [
+        ("clusters/c", tenant_cluster("c")),
+        ("endpoints/c-api-m", tenant_endpoint("c", "m", "direct-api", json!({ "api_url": upstream.url() }))),
+    ] {
+        assert_eq!(developer.put(&format!("/tenants/t/{path}"), &spec).await.status(), 201);
+    }
+    let chat = async || within(developer.chat("m").send()).await.unwrap();
+    assert_eq!(chat().await.status(), 200);
+    let notice = json!({ "notice": "New cooling until Monday." });
+    assert_eq!(developer.put("/tenants/t/maintenance/c", &notice).await.status(), 201);
+    let told = error(chat().await, 503, "cluster_under_maintenance").await.to_string();
+    assert!(told.contains("New cooling until Monday."), "{told}");
+    assert_eq!(developer.read("/tenants/t/maintenance").await["data"][0]["spec"], notice);
+    let user = gateway.person("t", Role::User).await;
+    error(user.request("DELETE", "/tenants/t/maintenance/c").send().await.unwrap(), 403, "forbidden").await;
+    assert_eq!(developer.request("DELETE", "/tenants/t/maintenance/c").send().await.unwrap().status(), 204);
+    assert_eq!(chat().await.status(), 200);
+
+    error(developer.put("/tenants/t/maintenance/x", &notice).await, 404, "resource_not_found").await;
+    for wrong in [json!({ "notice": " " }), json!({}), json!({ "notice": "x", "until": 1 })] {
+        error(developer.put("/tenants/t/maintenance/c", &wrong).await, 400, "invalid_value").await;
+    }
+    // What the operator's files define is taken down in the same way, by an operator.
+    let operator = gateway.person("default", Role::Operator).await;
+    error(operator.put("/tenants/default/maintenance/x", &notice).await, 404, "resource_not_found").await;
+    assert_eq!(operator.put("/tenants/default/maintenance/c", &notice).await.status(), 201);
+    assert_eq!(
+        gateway.gateway.catalog("default").cluster("c").unwrap().maintenance.as_deref(),
+        notice["notice"].as_str()
+    );
 }
 
 async fn endpoints_are_shared_by_their_owner_alone(database: Database) {

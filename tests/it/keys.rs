@@ -74,7 +74,7 @@ async fn an_expired_key_says_so(database: Database) {
 
 async fn a_key_that_another_process_makes_or_revokes_counts_within_a_second(database: Database) {
     let gateway = echo(&database).await;
-    let other = airlock::store::Store::open(gateway.gateway.settings()).await.unwrap();
+    let other = airlock::store::Store::open(&*gateway.gateway.settings()).await.unwrap();
     let key = other.create_key(&KeyOrder::named("late")).await.unwrap().secret;
     let made = until(async || status(&gateway, &key).await == 200).await;
     other.revoke_key("default", "late", "test").await.unwrap();

@@ -142,7 +142,7 @@ async fn a_day_of_sending_comes_to_an_end_within_a_body(database: Database) {
 
 /// Another process on the same store.
 async fn another(gateway: &TestGateway) -> Arc<Gateway> {
-    let settings = gateway.gateway.settings().clone();
+    let settings = (*gateway.gateway.settings()).clone();
     let store = Store::open(&settings).await.unwrap();
     Gateway::assemble(settings, &Env::default(), &store, Arc::new(LogLedger)).await.unwrap()
 }

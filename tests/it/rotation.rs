@@ -84,7 +84,7 @@ async fn secrets_are_encrypted_anew_while_a_gateway_uses_them(database: Database
         within(chat.send()).await.unwrap().status().as_u16()
     };
     assert_eq!(asked(&serving).await, 200);
-    let place = Place::from(serving.gateway.settings());
+    let place = Place::from(&*serving.gateway.settings());
     let done = command(&place, &both).await;
     assert_eq!((done.code, &*done.stdout), (0, ""), "{done:?}");
     assert!(done.stderr.contains("2 encrypted anew, 0 with the first"), "{done:?}");

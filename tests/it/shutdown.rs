@@ -132,3 +132,24 @@ async fn readiness_ends_with_the_signal() {
     gateway.stopped().await;
     assert_eq!(ready().await, 503);
 }
+
+/// Whoever spreads requests over gateways is told first, and loses nothing meanwhile.
+#[tokio::test]
+async fn ready_says_no_before_connections_are_refused() {
+    let upstream = Upstream::json(completion()).await;
+    let gateway = TestGateway::builder()
+        .endpoint("m", "direct-api", json!({ "api_url": upstream.url() }))
+        .settings(|s| s.unready_seconds = 1)
+        .start()
+        .await;
+    let fresh = |method, path| {
+        let client = reqwest::Client::new().request(method, gateway.url(path));
+        client.bearer_auth(&gateway.key).json(&airlock_tests::chat_body(false)).send()
+    };
+    assert_eq!(fresh(http::Method::GET, "/ready").await.unwrap().status(), 200);
+    gateway.stop();
+    airlock_tests::until(async || fresh(http::Method::GET, "/ready").await.unwrap().status() == 503).await;
+    assert_eq!(fresh(http::Method::GET, "/health").await.unwrap().status(), 200);
+    assert_eq!(fresh(http::Method::POST, "/v1/chat/completions").await.unwrap().status(), 200);
+    refuses_connections(&gateway).await;
+}

@@ -61,6 +61,7 @@ fn prepared(mut command: Command, folder: &Path, env: &[(&str, &str)]) -> Comman
     command
         .env_clear()
         .env("AIRLOCK_PROCESS__CONFINE", CONFINE)
+        .env("AIRLOCK_UNREADY_SECONDS", "0")
         .envs(env.iter().copied())
         .current_dir(folder)
         .stdin(Stdio::null())

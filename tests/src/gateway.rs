@@ -58,6 +58,7 @@ impl TestGateway {
     pub fn builder() -> GatewayBuilder {
         let mut settings = Settings {
             workers: 1,
+            unready_seconds: 0,
             drain_seconds: 5,
             adaptors: Some(target_dir().join("adaptors")),
             ..Settings::default()

@@ -62,6 +62,12 @@ impl AdaptorCache {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(parts)?.upgrade()
     }
 
+    /// Forgets components in files: those may be other ones now.
+    pub fn forget_files(&self) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|parts, _| parts.iter().all(|part| matches!(part, Part::Uploaded(_))));
+    }
+
     fn put(&self, parts: &[Part], adaptor: &Arc<Adaptor>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, adaptor| adaptor.strong_count() > 0);

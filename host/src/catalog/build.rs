@@ -25,6 +25,7 @@ use crate::{
         ClusterFixture, ConfigPlaces, EndpointFixture, FederatedFixture, Fixtures, Located, Mistake,
         Mistakes, Place,
     },
+    pulse::{Pulse, Pulses},
 };
 
 /// What a catalog is made from.
@@ -53,8 +54,10 @@ pub struct BuildInput<'a> {
     pub tenant: Arc<Tenant>,
     /// Where its calls may go.
     pub policy: AddressPolicy,
-    /// Clusters that are down, with a notice each.
+    /// Clusters that are down beside those that say so themselves, with a notice each.
     pub maintenance: &'a BTreeMap<String, String>,
+    /// How endpoints have fared until now.
+    pub pulses: &'a Pulses,
 }
 
 /// A secret of a tenant.
@@ -90,13 +93,16 @@ impl Builder<'_> {
             let cluster = fixtures.clusters.iter().find(|c| c.name == endpoint.cluster);
             if let (Some(cluster), Some(backend)) = (cluster, self.backend(endpoint).await) {
                 let takes_batches = self.takes_batches(endpoint, &backend).await;
-                let maintenance = self.input.maintenance.get(&cluster.name).cloned();
-                add_endpoint(&mut catalog, endpoint, cluster, backend, takes_batches, maintenance);
+                let maintenance = self.maintenance(cluster);
+                let pulse = self.pulse(endpoint);
+                let endpoint =
+                    Made { fixture: endpoint, cluster, backend, takes_batches, maintenance, pulse };
+                endpoint.add_to(&mut catalog);
             }
         }
         for cluster in &fixtures.clusters {
             if let Some(adaptor) = self.cluster(cluster, fixtures).await {
-                let maintenance = self.input.maintenance.get(&cluster.name).cloned();
+                let maintenance = self.maintenance(cluster);
                 catalog.clusters.insert(
                     cluster.name.clone(),
                     Arc::new(CatalogCluster {
@@ -113,6 +119,16 @@ impl Builder<'_> {
             add_federated(&mut catalog, federated);
         }
         catalog
+    }
+
+    /// What is said of a cluster that is down. Whoever decides at the moment comes before what is defined.
+    fn maintenance(&self, cluster: &ClusterFixture) -> Option<String> {
+        self.input.maintenance.get(&cluster.name).or(cluster.maintenance.as_ref()).cloned()
+    }
+
+    fn pulse(&self, endpoint: &EndpointFixture) -> Arc<Pulse> {
+        let definition = format!("{:?} {}", endpoint.chain, Value::Object(endpoint.config.clone()));
+        self.input.pulses.of(self.input.tenant.name(), &endpoint.slug, &definition)
     }
 
     async fn load_adaptors(&mut self, fixtures: &Fixtures) {
@@ -292,33 +308,41 @@ impl Builder<'_> {
     }
 }
 
-fn add_endpoint(
-    catalog: &mut Catalog,
-    fixture: &EndpointFixture,
-    cluster: &ClusterFixture,
+/// An endpoint, and all that was made of it.
+struct Made<'a> {
+    fixture: &'a EndpointFixture,
+    cluster: &'a ClusterFixture,
     backend: Backend,
     takes_batches: bool,
     maintenance: Option<String>,
-) {
-    let endpoint = Arc::new(CatalogEndpoint {
-        slug: fixture.slug.as_str().into(),
-        cluster: fixture.cluster.clone(),
-        framework: fixture.framework.clone(),
-        model: fixture.model.clone(),
-        unknown_fields: cluster.unknown_fields,
-        on_disconnect: cluster.on_disconnect,
-        operations: operations(cluster),
-        access: vec![
-            access(&fixture.allowed_groups, &fixture.allowed_domains),
-            access(&cluster.allowed_groups, &cluster.allowed_domains),
-        ],
-        maintenance,
-        backend,
-        takes_batches,
-        shared_with: fixture.shared_with.clone(),
-    });
-    catalog.by_model.entry(fixture.model.clone()).or_default().push(Arc::clone(&endpoint));
-    catalog.endpoints.insert(Arc::clone(&endpoint.slug), endpoint);
+    pulse: Arc<Pulse>,
+}
+
+impl Made<'_> {
+    fn add_to(self, catalog: &mut Catalog) {
+        let Self { fixture, cluster, backend, takes_batches, maintenance, pulse } = self;
+        let endpoint = Arc::new(CatalogEndpoint {
+            slug: fixture.slug.as_str().into(),
+            cluster: fixture.cluster.clone(),
+            framework: fixture.framework.clone(),
+            model: fixture.model.clone(),
+            unknown_fields: cluster.unknown_fields,
+            on_disconnect: cluster.on_disconnect,
+            operations: operations(cluster),
+            access: vec![
+                access(&fixture.allowed_groups, &fixture.allowed_domains),
+                access(&cluster.allowed_groups, &cluster.allowed_domains),
+            ],
+            maintenance,
+            backend,
+            takes_batches,
+            weight: fixture.weight,
+            pulse,
+            shared_with: fixture.shared_with.clone(),
+        });
+        catalog.by_model.entry(fixture.model.clone()).or_default().push(Arc::clone(&endpoint));
+        catalog.endpoints.insert(Arc::clone(&endpoint.slug), endpoint);
+    }
 }
 
 /// What a cluster offers, of what this gateway serves.

@@ -17,6 +17,7 @@ pub use grant::origins;
 pub use load::remedy;
 
 pub use crate::fixtures::{OnDisconnect, UnknownFields};
+use crate::pulse::Pulse;
 
 /// Everything that requests can reach.
 #[derive(Clone, Default)]
@@ -55,6 +56,10 @@ pub struct CatalogEndpoint {
     pub maintenance: Option<String>,
     /// What answers.
     pub backend: Backend,
+    /// How many requests it gets, beside others that serve the model.
+    pub weight: u32,
+    /// How it has fared lately.
+    pub pulse: Arc<Pulse>,
     /// Whether it takes batches.
     pub takes_batches: bool,
     /// The other tenants that may use it; `*` stands for all.

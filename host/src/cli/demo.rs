@@ -61,6 +61,8 @@ pub(super) async fn run(args: DemoArgs, env: &Env) -> Result<(), Failure> {
     let mut settings = settings.load(&env)?;
     // It is all in one folder, whatever else this machine is set to.
     settings.database = None;
+    // Nobody spreads requests over demos.
+    settings.unready_seconds = 0;
     let listener = serve::bind(settings.listen).await?;
     let models_stop = CancellationToken::new();
     let models = start_models(args.pace, &model_key, &models_stop).await?;

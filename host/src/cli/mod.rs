@@ -11,6 +11,7 @@ mod demo;
 mod entries;
 mod keys;
 mod openapi;
+mod reload;
 mod remote;
 mod secret;
 mod serve;
@@ -64,6 +65,8 @@ enum Command {
     Tenant(remote::TenantArgs),
     /// Say who belongs to a tenant, and what they may do.
     Member(remote::MemberArgs),
+    /// Take a cluster down for a time, with a notice for clients, and have it up again.
+    Maintenance(remote::MaintenanceArgs),
     /// Say where a request for a model goes, and why.
     Route(remote::RouteArgs),
     /// Write a script that completes commands and flags in a shell.
@@ -103,19 +106,23 @@ struct SettingsArgs {
 }
 
 impl SettingsArgs {
-    fn load(self, env: &Env) -> Result<Settings, Failure> {
+    fn load(&self, env: &Env) -> Result<Settings, Failure> {
         // Parsed here, as what clap refuses it also shows.
         let database = self.database.as_deref().map(str::parse).transpose().map_err(Failure::new)?;
         let flags = Overrides {
             database,
             listen: self.listen,
-            data: self.data,
-            fixtures: self.fixtures,
-            adaptors: self.adaptors,
+            data: self.data.clone(),
+            fixtures: self.fixtures.clone(),
+            adaptors: self.adaptors.clone(),
             workers: self.workers,
         };
-        let file = self.config.or_else(|| env.get("AIRLOCK_CONFIG").map(PathBuf::from));
-        Settings::load(file, &flags).map_err(Failure::new)
+        Settings::load(self.file(env), &flags).map_err(Failure::new)
+    }
+
+    /// The settings file, where one is named.
+    fn file(&self, env: &Env) -> Option<PathBuf> {
+        self.config.clone().or_else(|| env.get("AIRLOCK_CONFIG").map(PathBuf::from))
     }
 }
 
@@ -158,6 +165,7 @@ pub fn main() -> ExitCode {
         Command::Signer(args) => remote::signer(args, env),
         Command::Tenant(args) => remote::tenant(args, env),
         Command::Member(args) => remote::member(args, env),
+        Command::Maintenance(args) => remote::maintenance(args, env),
         Command::Route(args) => remote::route(&args, env),
         Command::Completions(args) => completions::run(&args),
         Command::Openapi => openapi::run(),

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, SettingsArgs, print, say};
+use super::{Failure, SettingsArgs, print, reload::Reloader, say};
 use crate::{
     config::{Env, Settings},
     gateway::Gateway,
@@ -16,6 +16,7 @@ use crate::{
 
 pub(super) async fn run(args: SettingsArgs, env: &Env) -> Result<(), Failure> {
     let settings = args.load(env)?;
+    let reloader = Reloader::new(args, env, &settings)?;
     let listener = bind(settings.listen).await?;
     give_up(&settings)?;
     let _log = observe::start(env).map_err(Failure::new)?;
@@ -26,6 +27,7 @@ pub(super) async fn run(args: SettingsArgs, env: &Env) -> Result<(), Failure> {
     let count =
         running.gateway.tenants().all().iter().map(|(_, catalog)| catalog.endpoints().count()).sum::<usize>();
     say(format_args!("airlock serves {count} endpoint(s) at {}", running.base_url()));
+    tokio::spawn(reloader.run(Arc::clone(&running.gateway), running.stop.clone()));
     running.finish().await
 }
 

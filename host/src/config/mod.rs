@@ -5,7 +5,9 @@ mod callbacks;
 mod cors;
 mod database;
 mod env;
+mod live;
 mod process;
+mod routing;
 mod sections;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -24,6 +26,7 @@ pub use cors::CorsSection;
 pub use database::DatabaseUrl;
 pub use env::Env;
 pub use process::{Confine, ProcessSection};
+pub use routing::{Affinity, RoutingSection};
 pub use sections::{BatchSection, CallbackSection, CompileSection, EgressSection, SandboxSection};
 
 /// The settings file that is read where none is named.
@@ -37,6 +40,9 @@ const NOT_SETTINGS: [&str; 8] = ["config", "log", "bin", "cache", "url", "key", 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
+    /// The file that they were read from, where there was one.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
     /// Address to listen on.
     pub listen: SocketAddr,
     /// Folder of the embedded store, and of compiled adaptors. Made where it is missing.
@@ -63,6 +69,10 @@ pub struct Settings {
     pub client_stall_seconds: u64,
     /// After how long a silence a stream gets a comment, in seconds. 0: never.
     pub keep_alive_seconds: u64,
+    /// How long `/ready` says no, after the signal to stop, before new connections are refused, in seconds.
+    pub unready_seconds: u64,
+    /// Whether the settings file and the fixtures are read again when they change.
+    pub watch_files: bool,
     /// How long open requests may go on after the signal to stop, in seconds.
     pub drain_seconds: u64,
     /// A file with the master keys of tenants' secrets, newest first, a line each. Unset: `AIRLOCK_MASTER_KEY`.
@@ -75,6 +85,8 @@ pub struct Settings {
     pub cors: CorsSection,
     /// The sandbox.
     pub sandbox: SandboxSection,
+    /// Which endpoints are asked.
+    pub routing: RoutingSection,
     /// Batches.
     pub batch: BatchSection,
     /// What backends post to the gateway.
@@ -90,6 +102,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            file: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
             data: "airlock-data".into(),
             database: None,
@@ -103,12 +116,15 @@ impl Default for Settings {
             max_answer_seconds: 3600,
             client_stall_seconds: 60,
             keep_alive_seconds: 15,
+            unready_seconds: 2,
+            watch_files: true,
             drain_seconds: 30,
             master_key_file: None,
             metrics: false,
             maintenance: BTreeMap::new(),
             cors: CorsSection::default(),
             sandbox: SandboxSection::default(),
+            routing: RoutingSection::default(),
             batch: BatchSection::default(),
             callbacks: CallbackSection::default(),
             egress: EgressSection::default(),
@@ -157,18 +173,19 @@ impl Settings {
         }
         let file = file.unwrap_or_else(|| DEFAULT_FILE.into());
         let settings: Self = Figment::from(Serialized::defaults(Self::default()))
-            .merge(Toml::file(file))
+            .merge(Toml::file(&file))
             .merge(FigmentEnv::prefixed("AIRLOCK_").split("__").ignore(&NOT_SETTINGS))
             .merge(Serialized::defaults(flags))
             .extract()
             .map_err(|errors| {
                 ConfigError(errors.into_iter().map(|e| format!("{e}\n")).collect::<String>())
             })?;
-        settings.check()
+        Self { file: file.is_file().then_some(file), ..settings }.check()
     }
 
     fn check(self) -> Result<Self, ConfigError> {
         self.cors.check().map_err(ConfigError)?;
+        self.routing.check().map_err(ConfigError)?;
         let SandboxSection { slots, cpu_ms, wall_seconds, memory_mib, .. } = self.sandbox;
         let rules = [
             (slots == 0, "sandbox.slots must be at least 1"),

@@ -16,12 +16,15 @@ use futures_util::{
 
 use crate::{
     auth::Caller,
-    catalog::Catalog,
-    routing::{RouteError, may_use, open_cluster},
+    catalog::{Catalog, CatalogEndpoint},
+    routing::{RouteError, Warmth, may_use, open_cluster},
 };
 
+use report::Warmths;
 pub use report::{Block, Report};
 
+/// Longest wait for a cluster that is asked which models run.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest time that an answer is kept, whatever an adaptor allows.
 const MAX_KEPT: Duration = Duration::from_mins(10);
 
@@ -52,6 +55,10 @@ struct Slot {
     of: Weak<Cluster>,
     /// The last answer that others may be shown.
     kept: Option<Arc<Answer>>,
+    /// Which models run, where that was said last.
+    warmth: Option<Arc<Warmths>>,
+    /// When that was asked, or is to be asked again.
+    warmth_until: Option<Instant>,
     /// A question on its way. Held by those who wait for it: when the last of them is gone, so is the question.
     asking: Option<WeakShared<BoxFuture<'static, Asked>>>,
 }
@@ -121,6 +128,53 @@ impl JobBoard {
         }
         // An answer for one caller, or a refusal of one, says nothing to another.
         if is_own { asked } else { ask().await }
+    }
+
+    /// Whether a model runs, as its cluster said last; it is asked again in the background where that was `period` ago.
+    /// Nobody is shown what it says.
+    pub fn warmth(
+        self: &Arc<Self>,
+        catalog: &Catalog,
+        egress: &Egress,
+        endpoint: &CatalogEndpoint,
+        period: Option<Duration>,
+    ) -> Warmth {
+        // What others share stands in no cluster of this catalog.
+        let own = catalog.endpoint(&endpoint.slug).filter(|own| std::ptr::eq(&***own, endpoint));
+        let cluster = own.and_then(|_| catalog.cluster(&endpoint.cluster));
+        let (Some(cluster), Some(period)) = (cluster, period) else { return Warmth::Running };
+        let now = Instant::now();
+        let (known, is_old) = {
+            let mut slots = self.slots();
+            let slot = slot_of(&mut slots, &cluster.adaptor);
+            let is_old = slot.warmth_until.is_none_or(|until| until <= now);
+            if is_old {
+                slot.warmth_until = Some(now + period.max(PATIENCE));
+            }
+            (slot.warmth.clone(), is_old)
+        };
+        if is_old {
+            tokio::spawn(Arc::clone(self).look(Arc::clone(&cluster.adaptor), egress.clone(), period));
+        }
+        let Some(known) = known else { return Warmth::Running };
+        let models = known.get(&endpoint.framework);
+        models.and_then(|models| models.get(&endpoint.model)).copied().unwrap_or(Warmth::Stopped)
+    }
+
+    /// Asks a cluster which models run. One that does not say counts as running all.
+    async fn look(self: Arc<Self>, cluster: Arc<Cluster>, egress: Egress, period: Duration) {
+        let request_id: Arc<str> = "routing".into();
+        let asked = tokio::time::timeout(PATIENCE, cluster.get_jobs(&egress, &request_id, None)).await;
+        let jobs = asked.ok().and_then(Result::ok);
+        let kept = jobs
+            .as_ref()
+            .and_then(|jobs| jobs.cache_ms)
+            .map(|ms| Duration::from_millis(ms.into()).min(MAX_KEPT));
+        let report = jobs.and_then(|jobs| Report::read(jobs).ok());
+        let mut slots = self.slots();
+        let slot = slot_of(&mut slots, &cluster);
+        slot.warmth = report.map(|report| Arc::new(report.warmths()));
+        slot.warmth_until = Some(Instant::now() + kept.unwrap_or_default().max(period));
     }
 
     fn slots(&self) -> MutexGuard<'_, Slots> {

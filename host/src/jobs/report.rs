@@ -1,9 +1,13 @@
 //! A cluster's state in FIRST's shape, and the part of it that one caller may see.
 
+use std::collections::HashMap;
+
 use airlock_sandbox::{Fault, Job, Jobs};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+
+use crate::routing::Warmth;
 
 /// What a cluster is running: FIRST's `JobsByStatus`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
@@ -81,6 +85,29 @@ impl Report {
             private_batch_queued: visible(&self.private_batch_queued),
             cluster_status: self.cluster_status.clone(),
         }
+    }
+}
+
+/// Whether each model runs, by framework and by name.
+pub(super) type Warmths = HashMap<String, HashMap<String, Warmth>>;
+
+impl Report {
+    /// Where a model stands in several lists, the best counts.
+    pub(super) fn warmths(&self) -> Warmths {
+        let lists = [
+            (Warmth::Stopped, &self.stopped),
+            (Warmth::Starting, &self.queued),
+            (Warmth::Running, &self.running),
+        ];
+        let mut warmths = Warmths::new();
+        for (warmth, blocks) in lists {
+            for block in blocks {
+                let names = block.models.split(',').map(str::trim).filter(|name| !name.is_empty());
+                let models = warmths.entry(block.framework.clone()).or_default();
+                models.extend(names.map(|name| (name.to_owned(), warmth)));
+            }
+        }
+        warmths
     }
 }
 

@@ -82,7 +82,13 @@ pub fn confine_as_set(settings: &Settings) -> Result<Vec<String>, Refused> {
     }
     let named = [settings.fixtures.clone(), settings.adaptors_dir()];
     let access = Access {
-        read: named.iter().chain(&settings.egress.ca_file).chain(&section.read_paths).cloned().collect(),
+        read: named
+            .iter()
+            .chain(&settings.file)
+            .chain(&settings.egress.ca_file)
+            .chain(&section.read_paths)
+            .cloned()
+            .collect(),
         write: settings.own_folders().into(),
     };
     decide(section.confine, &confine(&access))

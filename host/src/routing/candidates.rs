@@ -61,15 +61,13 @@ pub enum RouteError {
     },
 }
 
-/// The endpoints that may answer, in the order in which they are to be tried. `turn` spreads requests
-/// over endpoints that are equally good.
+/// The endpoints that may answer, in the order of the fixtures. Never empty.
 pub fn candidates(
     catalog: &Catalog,
     scope: &Scope,
     caller: &Caller,
     model: &str,
     operation: Operation,
-    turn: usize,
 ) -> Result<Vec<Arc<CatalogEndpoint>>, RouteError> {
     let serving = known(catalog, scope, caller, model)?;
     let able: Vec<_> = serving.iter().filter(|e| e.operations.contains(&operation)).cloned().collect();
@@ -83,10 +81,7 @@ pub fn candidates(
             offered: if offered.is_empty() { "nothing".into() } else { offered.join(", ") },
         });
     }
-    let mut up = without_maintenance(able)?;
-    let first = turn % up.len().max(1);
-    up.rotate_left(first);
-    Ok(up)
+    without_maintenance(able)
 }
 
 /// The endpoints that serve a model for the caller, whatever they offer, in the order of the fixtures. Never empty.

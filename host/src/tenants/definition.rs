@@ -45,6 +45,8 @@ pub enum Kind {
     Endpoint,
     /// A federated endpoint.
     Federated,
+    /// A cluster that is down, and what clients are told.
+    Maintenance,
 }
 
 impl Kind {
@@ -60,6 +62,7 @@ impl Kind {
             Self::Cluster => "cluster",
             Self::Endpoint => "endpoint",
             Self::Federated => "federated",
+            Self::Maintenance => "maintenance",
         }
     }
 
@@ -74,6 +77,7 @@ impl Kind {
             Self::Cluster,
             Self::Endpoint,
             Self::Federated,
+            Self::Maintenance,
         ];
         all.into_iter().find(|kind| kind.as_str() == word)
     }
@@ -93,7 +97,13 @@ impl Kind {
     pub fn is_routed(self) -> bool {
         matches!(
             self,
-            Self::Tenant | Self::Secret | Self::Adaptor | Self::Cluster | Self::Endpoint | Self::Federated
+            Self::Tenant
+                | Self::Secret
+                | Self::Adaptor
+                | Self::Cluster
+                | Self::Endpoint
+                | Self::Federated
+                | Self::Maintenance
         )
     }
 
@@ -127,6 +137,16 @@ pub struct TenantSettings {
     pub description: String,
     /// What it may have and use.
     pub quota: Quota,
+}
+
+/// What is stored of a cluster that is down.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Notice)]
+#[serde(deny_unknown_fields)]
+pub struct Maintenance {
+    /// What clients are told.
+    #[schema(min_length = 1)]
+    pub notice: String,
 }
 
 /// What a tenant may have and use.
@@ -248,6 +268,15 @@ impl Definition {
         let secrets = self.all(Kind::Secret);
         secrets
             .filter_map(|document| Some((document.name.clone(), serde_json::from_str(&document.body).ok()?)))
+    }
+
+    /// What clients are told of clusters that are down.
+    pub fn notices(&self) -> BTreeMap<String, String> {
+        let notices = self.all(Kind::Maintenance).filter_map(|document| {
+            let maintenance: Maintenance = serde_json::from_str(&document.body).ok()?;
+            Some((document.name.clone(), maintenance.notice))
+        });
+        notices.collect()
     }
 
     /// The entries, beside those of an operator's files.

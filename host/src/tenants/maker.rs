@@ -11,11 +11,12 @@ use arc_swap::ArcSwap;
 use serde_json::json;
 
 use super::{
-    DEFAULT_TENANT, Kind, OpenError, Rollout, Secrets, TenantSettings, View, Views, Workshop, WriteError,
-    definition::Definition, workshop::Stored,
+    DEFAULT_TENANT, Kind, Notices, OpenError, Plan, ReloadError, Rollout, Secrets, TenantSettings, View,
+    Views, Workshop, WriteError, definition::Definition, workshop::Stored,
 };
 use crate::{
     catalog::{Catalog, Release, Uploaded, Uploads},
+    config::Settings,
     fixtures::Mistakes,
     store::{Change, ChangeWatch, Document, Expect, NewAudit, Store, StoreError, now},
 };
@@ -37,6 +38,14 @@ struct Made {
     catalog: Arc<Catalog>,
     /// What had to be left out.
     broken: Mistakes,
+}
+
+impl Made {
+    fn tell_broken(&self, tenant: &str) {
+        for mistake in &self.broken.0 {
+            tracing::error!(tenant, "left out: {mistake}");
+        }
+    }
 }
 
 /// A version within one decision about it.
@@ -68,10 +77,7 @@ impl Maker {
     /// Makes all tenants. A mistake in the operator's files is fatal; what a tenant has and cannot be used is left out.
     pub(super) async fn start(&mut self) -> Result<(), OpenError> {
         let documents = self.store.documents(None, None).await?;
-        let files = self.workshop.files_of(DEFAULT_TENANT);
-        let fixtures = Definition::default().fixtures(files)?;
-        let tenant = self.tenant(DEFAULT_TENANT, &TenantSettings::default(), &Definition::default());
-        self.workshop.build(&tenant, &fixtures, &Uploads::new(), &Secrets::new(), &self.components).await?;
+        self.build_files().await?;
         self.forget_components(&documents).await?;
         self.make_all(documents).await;
         Ok(())
@@ -115,6 +121,52 @@ impl Maker {
             self.make_all(documents).await;
         }
         Ok(())
+    }
+
+    /// Reads the operator's files again, under other settings, and makes all tenants anew. A mistake in the files changes
+    /// nothing; what a tenant has and cannot be used with them is left out, as at the start.
+    pub(super) async fn reload(&mut self, settings: Settings) -> Result<(), ReloadError> {
+        let before = self.workshop.reopen(settings)?;
+        if let Err(error) = self.check_files().await {
+            self.workshop.restore(before);
+            return Err(error);
+        }
+        let names: Vec<Arc<str>> = self.made.keys().cloned().collect();
+        for name in names {
+            let definition = self.made.get(&name).map(|made| made.definition.clone()).unwrap_or_default();
+            let made = self.make(&name, definition).await;
+            made.tell_broken(&name);
+            self.made.insert(name, made);
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// Whether the operator's files are in order.
+    async fn check_files(&self) -> Result<(), ReloadError> {
+        let catalog = self.build_files().await?;
+        let stored = self.made.get(DEFAULT_TENANT).map(|made| &made.definition);
+        let is_stored = |name: &String| stored.is_some_and(|stored| stored.has(Kind::Cluster, name));
+        let mut noted = self.workshop.noted();
+        match noted.find(|name| catalog.cluster(name).is_none() && !is_stored(name)) {
+            Some(name) => Err(ReloadError::Maintenance(name.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// What the operator's files alone make.
+    async fn build_files(&self) -> Result<Catalog, Mistakes> {
+        let fixtures = Definition::default().fixtures(self.workshop.files_of(DEFAULT_TENANT))?;
+        let tenant = self.tenant(DEFAULT_TENANT, &TenantSettings::default(), &Definition::default());
+        let plan = Plan {
+            tenant: &tenant,
+            fixtures: &fixtures,
+            uploads: &Uploads::new(),
+            secrets: &Secrets::new(),
+            notices: Notices::new(),
+            components: &self.components,
+        };
+        self.workshop.build(plan).await
     }
 
     /// Tries changes of one tenant, stores them and lets requests see them.
@@ -167,9 +219,7 @@ impl Maker {
                 continue;
             }
             let made = self.make(&name, definition).await;
-            for mistake in &made.broken.0 {
-                tracing::error!(tenant = %name, "left out: {mistake}");
-            }
+            made.tell_broken(&name);
             self.made.insert(name, made);
         }
         self.publish();
@@ -205,7 +255,16 @@ impl Maker {
     ) -> Result<Catalog, Mistakes> {
         let fixtures = definition.fixtures(self.workshop.files_of(tenant.name()))?;
         let secrets = self.workshop.secrets(tenant.name(), definition);
-        self.workshop.build(tenant, &fixtures, uploads, &secrets, &self.components).await
+        let notices = definition.notices();
+        let plan = Plan {
+            tenant,
+            fixtures: &fixtures,
+            uploads,
+            secrets: &secrets,
+            notices,
+            components: &self.components,
+        };
+        self.workshop.build(plan).await
     }
 
     /// The tenant whose calls are counted together: the same one as long as its limits are, and as nobody else has got

@@ -17,23 +17,24 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-pub use definition::{CATALOG_KINDS, Kind, Quota, TenantSettings};
+pub use definition::{CATALOG_KINDS, Kind, Maintenance, Quota, TenantSettings};
 pub use rollout::{Rollout, RolloutError, Trial};
 pub use rotate::{RotateError, Rotation, rotate};
 pub use secrets::{MasterKeys, Owner as SecretOwner, Sealed, SecretError};
 pub use signers::{MAX_SIGNERS, Signer, SignerError, parse_signature};
 pub use usage::today;
-pub use workshop::{DEFAULT_TENANT, Nothing, Secrets, Workshop};
+pub use workshop::{DEFAULT_TENANT, Nothing, Notices, Plan, Secrets, Workshop};
 
 use self::{maker::Maker, usage::Books};
 use crate::{
     catalog::Catalog,
+    config::Settings,
     fixtures::Mistakes,
     store::{Change, NewAudit, Store, StoreError},
 };
 
-/// How many writes may wait for their turn.
-const WAITING_WRITES: usize = 64;
+/// How many changes may wait for their turn.
+const WAITING_ORDERS: usize = 64;
 
 /// One tenant, as requests see it.
 #[derive(Clone)]
@@ -52,9 +53,15 @@ type Views = HashMap<Arc<str>, View>;
 #[derive(Clone)]
 pub struct Tenants {
     views: Arc<ArcSwap<Views>>,
-    writes: mpsc::Sender<Write>,
+    orders: mpsc::Sender<Order>,
     nothing: Arc<Catalog>,
     books: Books,
+}
+
+/// What the one task that makes catalogs is asked for.
+enum Order {
+    Write(Write),
+    Reload(Box<Settings>, oneshot::Sender<Result<(), ReloadError>>),
 }
 
 /// A change of what a tenant has, on its way to the one task that makes catalogs.
@@ -86,11 +93,11 @@ impl Tenants {
     /// All tenants of a store, and the task that follows it.
     pub async fn open(workshop: Workshop, store: Store) -> Result<(Self, Follower), OpenError> {
         let views = Arc::new(ArcSwap::from_pointee(Views::new()));
-        let (writes, waiting) = mpsc::channel(WAITING_WRITES);
+        let (orders, waiting) = mpsc::channel(WAITING_ORDERS);
         let mut maker = Maker::new(workshop, store.clone(), Arc::clone(&views));
         maker.start().await?;
         let books = Books::open(&views, &store).await?;
-        Ok((Self { views, writes, nothing: Arc::default(), books }, Follower { maker, waiting }))
+        Ok((Self { views, orders, nothing: Arc::default(), books }, Follower { maker, waiting }))
     }
 
     /// What a tenant can reach: nothing, where there is no such tenant.
@@ -134,6 +141,14 @@ impl Tenants {
         self.views.load().contains_key(tenant)
     }
 
+    /// Reads the operator's files again, under other settings, and makes all catalogs anew. A mistake in them changes nothing.
+    pub async fn reload(&self, settings: Settings) -> Result<(), ReloadError> {
+        let (done, result) = oneshot::channel();
+        let reload = Order::Reload(Box::new(settings), done);
+        self.orders.send(reload).await.map_err(|_| ReloadError::Stopping)?;
+        result.await.map_err(|_| ReloadError::Stopping)?
+    }
+
     /// Makes changes of one tenant, all or none: they are tried first, and count for requests once this returns. The number
     /// is the revision of what was written.
     pub async fn write(
@@ -144,7 +159,7 @@ impl Tenants {
     ) -> Result<i64, WriteError> {
         let (done, result) = oneshot::channel();
         let write = Write { tenant: tenant.into(), changes, audit, done };
-        self.writes.send(write).await.map_err(|_| WriteError::Stopping)?;
+        self.orders.send(Order::Write(write)).await.map_err(|_| WriteError::Stopping)?;
         result.await.map_err(|_| WriteError::Stopping)?
     }
 }
@@ -160,10 +175,24 @@ pub enum OpenError {
     Store(#[from] StoreError),
 }
 
+/// Why the operator's files are not read again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// Mistakes in them.
+    #[error("{0}")]
+    Fixtures(#[from] Mistakes),
+    /// A notice for a cluster that there is none of.
+    #[error("maintenance.{0}: there is no cluster of this name")]
+    Maintenance(String),
+    /// The gateway is stopping.
+    #[error("the gateway is stopping")]
+    Stopping,
+}
+
 /// The one task that makes catalogs: writes come one after the other, so that each is tried against what it will meet.
 pub struct Follower {
     maker: Maker,
-    waiting: mpsc::Receiver<Write>,
+    waiting: mpsc::Receiver<Order>,
 }
 
 impl Follower {
@@ -173,10 +202,16 @@ impl Follower {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                Some(write) = self.waiting.recv() => {
-                    let result = self.maker.write(&write.tenant, &write.changes, &write.audit).await;
-                    let _ = write.done.send(result); // who asked may be gone
-                }
+                Some(order) = self.waiting.recv() => match order {
+                    // Who asked may be gone.
+                    Order::Write(write) => {
+                        let result = self.maker.write(&write.tenant, &write.changes, &write.audit).await;
+                        let _ = write.done.send(result);
+                    }
+                    Order::Reload(settings, done) => {
+                        let _ = done.send(self.maker.reload(*settings).await);
+                    }
+                },
                 () = tokio::time::sleep(maker::TICK) => self.maker.tick(&mut watch).await,
             }
         }

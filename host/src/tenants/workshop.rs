@@ -10,6 +10,7 @@ use crate::{
     catalog::{self, AdaptorCache, BuildInput, Catalog, ComponentSource, TenantSecret, Uploads},
     config::{Env, Settings},
     fixtures::{Fixtures, Mistakes},
+    pulse::Pulses,
     store::Store,
 };
 
@@ -18,6 +19,28 @@ pub const DEFAULT_TENANT: &str = "default";
 
 /// A tenant's secrets, by name.
 pub type Secrets = std::collections::BTreeMap<String, TenantSecret>;
+
+/// What clients are told of clusters that are down, by name.
+pub type Notices = std::collections::BTreeMap<String, String>;
+
+/// Settings, and the operator's files.
+type Before = (Settings, Vec<(Arc<Path>, String)>);
+
+/// What one tenant's catalog is made of.
+pub struct Plan<'a> {
+    /// Whose it is.
+    pub tenant: &'a Arc<Tenant>,
+    /// Its clusters and endpoints.
+    pub fixtures: &'a Fixtures,
+    /// Its adaptors.
+    pub uploads: &'a Uploads,
+    /// Its secrets.
+    pub secrets: &'a Secrets,
+    /// Its clusters that are down, with a notice each.
+    pub notices: Notices,
+    /// Where its components are.
+    pub components: &'a dyn ComponentSource,
+}
 
 /// What catalogs are made with, the same for all tenants.
 pub struct Workshop {
@@ -29,6 +52,7 @@ pub struct Workshop {
     env: Env,
     master: MasterKeys,
     cache: AdaptorCache,
+    pulses: Pulses,
     /// The operator's files: the tenant `default`'s.
     files: Vec<(Arc<Path>, String)>,
 }
@@ -48,7 +72,34 @@ impl Workshop {
             tracing::info!(%folder, "the folder of fixtures has no .json file; endpoints are those that tenants define");
         }
         let (settings, env) = (settings.clone(), env.clone());
-        Ok(Self { sandbox, egress, settings, env, master, cache: AdaptorCache::default(), files })
+        Ok(Self {
+            sandbox,
+            egress,
+            settings,
+            env,
+            master,
+            cache: AdaptorCache::default(),
+            pulses: Pulses::default(),
+            files,
+        })
+    }
+
+    /// Reads the files again, those that other settings name. What it was before goes back with [`Workshop::restore`].
+    pub(super) fn reopen(&mut self, settings: Settings) -> Result<Before, Mistakes> {
+        let files = Fixtures::texts_of(&settings.fixtures)?;
+        self.cache.forget_files();
+        Ok((std::mem::replace(&mut self.settings, settings), std::mem::replace(&mut self.files, files)))
+    }
+
+    /// Takes back what was read again.
+    pub(super) fn restore(&mut self, before: Before) {
+        (self.settings, self.files) = before;
+        self.cache.forget_files();
+    }
+
+    /// The clusters that the settings have a notice for.
+    pub(super) fn noted(&self) -> impl Iterator<Item = &String> {
+        self.settings.maintenance.keys()
     }
 
     /// A tenant's secrets, decrypted.
@@ -62,16 +113,13 @@ impl Workshop {
     }
 
     /// Builds a catalog.
-    pub async fn build(
-        &self,
-        tenant: &Arc<Tenant>,
-        fixtures: &Fixtures,
-        uploads: &Uploads,
-        secrets: &Secrets,
-        components: &dyn ComponentSource,
-    ) -> Result<Catalog, Mistakes> {
+    pub async fn build(&self, plan: Plan<'_>) -> Result<Catalog, Mistakes> {
+        let Plan { tenant, fixtures, uploads, secrets, notices, components } = plan;
         let is_default = **tenant.name() == *DEFAULT_TENANT;
-        let nothing = std::collections::BTreeMap::new();
+        let mut maintenance = notices;
+        if is_default {
+            maintenance.extend(self.settings.maintenance.clone());
+        }
         let input = BuildInput {
             fixtures,
             sandbox: &self.sandbox,
@@ -89,7 +137,8 @@ impl Workshop {
             } else {
                 self.settings.tenant_address_policy()
             },
-            maintenance: if is_default { &self.settings.maintenance } else { &nothing },
+            maintenance: &maintenance,
+            pulses: &self.pulses,
         };
         catalog::build(input).await
     }

@@ -26,7 +26,7 @@ use crate::{
     auth::Role,
     gateway::{Gateway, Worker},
     store::{Change, Document, Expect, NewAudit},
-    tenants::{CATALOG_KINDS, Kind},
+    tenants::{CATALOG_KINDS, Kind, Maintenance},
 };
 
 /// One kind of thing, and the path of its list.
@@ -51,10 +51,11 @@ impl Collection {
     }
 }
 
-pub(super) const COLLECTIONS: [Collection; 5] = [
+pub(super) const COLLECTIONS: [Collection; 6] = [
     Collection::of::<ClusterFields>("clusters", Kind::Cluster, Wish::Define),
     Collection::of::<EndpointFields>("endpoints", Kind::Endpoint, Wish::Define),
     Collection::of::<FederatedFields>("federated", Kind::Federated, Wish::Define),
+    Collection::of::<Maintenance>("maintenance", Kind::Maintenance, Wish::Define),
     Collection::of::<Member>("members", Kind::Member, Wish::Manage),
     Collection::of::<SignerSpec>("signers", Kind::Signer, Wish::Manage),
 ];
@@ -226,6 +227,9 @@ pub(super) async fn put(
     if kind == Kind::Member {
         check_member(spec, allowed)?;
     }
+    if kind == Kind::Maintenance {
+        check_notice(gateway, &allowed.tenant, name, spec)?;
+    }
     if kind == Kind::Signer {
         signers::check(gateway, &allowed.tenant, name, spec).await?;
     }
@@ -240,6 +244,20 @@ pub(super) async fn put(
     write(gateway, allowed, vec![change], action, kind, name, json!({ "spec": spec })).await?;
     let after = find(gateway, kind, &allowed.tenant, name).await?;
     Ok(thing::answer(if before.is_some() { StatusCode::OK } else { StatusCode::CREATED }, &after))
+}
+
+fn check_notice(gateway: &Gateway, tenant: &str, cluster: &str, spec: &Value) -> Result<(), ApiError> {
+    let maintenance: Maintenance = serde_json::from_value(spec.clone())
+        .map_err(|error| ApiError::new(ErrorKind::InvalidValue, format!("This is no notice: {error}.")))?;
+    if maintenance.notice.trim().is_empty() {
+        let message = "A cluster that is down needs a notice, which clients are told; to have it up again, delete this.";
+        return Err(ApiError::new(ErrorKind::InvalidValue, message).param("notice"));
+    }
+    if gateway.catalog(tenant).cluster(cluster).is_none() {
+        let message = format!("The tenant `{tenant}` has no cluster `{cluster}`.");
+        return Err(ApiError::new(ErrorKind::ResourceNotFound, message));
+    }
+    Ok(())
 }
 
 fn check_member(spec: &Value, allowed: &Allowed) -> Result<(), ApiError> {

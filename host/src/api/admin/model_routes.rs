@@ -1,5 +1,7 @@
 //! Where a request for a model goes, and why.
 
+use std::{sync::Arc, time::Instant};
+
 use axum::{
     Json,
     extract::{Path, State},
@@ -19,6 +21,7 @@ use crate::{
     },
     catalog::Backend,
     gateway::Worker,
+    pulse::Standing,
 };
 
 /// Where a request for a model goes, and why.
@@ -28,7 +31,7 @@ struct ModelRoute {
     object: &'static str,
     model: String,
     why: &'static str,
-    /// In the order in which they are asked, the first in turn.
+    /// Those that may be asked. Which one is asked first, each request decides anew: by rest, load and weight.
     endpoints: Vec<RouteEnd>,
 }
 
@@ -43,6 +46,14 @@ struct RouteEnd {
     /// Why it is not asked, where the operator has taken its cluster down.
     #[schema(required = true)]
     maintenance: Option<String>,
+    /// How many requests it gets, beside the others.
+    weight: u32,
+    /// Requests that this gateway has open there; `null`: it is another tenant's business.
+    #[schema(required = true)]
+    open_requests: Option<usize>,
+    /// How long it rests yet, after failures; `null`: it does not, or it is another tenant's business.
+    #[schema(required = true)]
+    rests_seconds: Option<f64>,
     /// Which versions of its adaptor answer.
     #[schema(required = true)]
     adaptor: Option<RunningVersions>,
@@ -85,10 +96,10 @@ async fn route(
     let (endpoints, why) = match (catalog.federated(&model), catalog.endpoints_of(&model)) {
         (Some(federated), _) => {
             let targets = federated.targets.iter().map(|(_, endpoint)| endpoint.clone()).collect::<Vec<_>>();
-            (targets, "a federated endpoint has this name: its targets, in turn")
+            (targets, "a federated endpoint has this name: its targets, by load")
         }
         (None, own) if !own.is_empty() => {
-            (own.to_vec(), "the tenant's own endpoints for this model, in turn")
+            (own.to_vec(), "the tenant's own endpoints for this model, by load")
         }
         _ => (
             catalog.shared_of(&model).to_vec(),
@@ -101,6 +112,7 @@ async fn route(
             format!("The tenant `{tenant}` reaches no model `{model}`."),
         ));
     }
+    let now = Instant::now();
     let endpoints = endpoints
         .iter()
         .map(|endpoint| {
@@ -114,7 +126,17 @@ async fn route(
             } else {
                 None
             };
+            let is_own = catalog.endpoint(&endpoint.slug).is_some_and(|own| Arc::ptr_eq(own, endpoint));
+            let rests_seconds = match endpoint.pulse.standing(now) {
+                Standing::Resting(until) if is_own => {
+                    Some(until.saturating_duration_since(now).as_secs_f64())
+                }
+                Standing::Resting(_) | Standing::Ready => None,
+            };
             RouteEnd {
+                weight: endpoint.weight,
+                open_requests: is_own.then(|| endpoint.pulse.open()),
+                rests_seconds,
                 endpoint: endpoint.slug.to_string(),
                 cluster: endpoint.cluster.clone(),
                 framework: endpoint.framework.clone(),

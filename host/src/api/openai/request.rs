@@ -35,6 +35,8 @@ pub struct ParsedRequest {
     pub form: Option<Form>,
     /// The first field that the operation does not know.
     pub unknown: Option<String>,
+    /// What the client says that requests like it have in common: `prompt_cache_key`.
+    pub session: Option<String>,
 }
 
 impl ParsedRequest {
@@ -72,8 +74,9 @@ impl ParsedRequest {
         let show_usage = !is_optional
             || known.get_as::<StreamOptions>("stream_options").and_then(|o| o.include_usage).unwrap_or(false);
         let unknown = known.unknown.as_deref().map(str::to_owned);
+        let session = known.get_as::<String>("prompt_cache_key");
         let body = if stream && !show_usage { with_usage(&body, &known)? } else { body.clone() };
-        Ok(Self { model, stream, show_usage, body, form: None, unknown })
+        Ok(Self { model, stream, show_usage, body, form: None, unknown, session })
     }
 }
 

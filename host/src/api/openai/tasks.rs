@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use airlock_sandbox::{Form, Operation, Takes, Task, Vendor};
+use airlock_sandbox::{Egress, Form, Operation, Takes, Task, Vendor};
 use axum::{
     extract::{Extension, Request, State},
     response::Response,
@@ -22,7 +22,7 @@ use crate::{
     gateway::{Gateway, Worker},
     ledger::{Entry, Outcome},
     relay::{self, Answering, Opened, Plan, Reader, RelayError, Successor},
-    routing::{Scope, candidates, dispatch},
+    routing::{Scope, Session, Tries, candidates, dispatch, order},
 };
 
 use ErrorKind as E;
@@ -180,8 +180,16 @@ async fn ask(worker: &Worker, asked: Asked<'_>, progress: Progress<'_>) -> Resul
     let Progress { entry, course, successor } = progress;
     let gateway = worker.gateway();
     let (turn, catalog) = (gateway.next_turn(), gateway.catalog(&caller.tenant));
-    let candidates = candidates(&catalog, scope, &caller, &parsed.model, operation, turn)?;
+    let candidates = candidates(&catalog, scope, &caller, &parsed.model, operation)?;
     let candidates = unknown::takers(candidates, operation, parsed.unknown.as_deref())?;
+    let header = headers.get("x-airlock-session").and_then(|value| value.to_str().ok());
+    let settings = gateway.settings();
+    let routing = &settings.routing;
+    let session = Session::of(routing, &caller, header.or(parsed.session.as_deref()));
+    let warmth = |endpoint: &CatalogEndpoint| {
+        gateway.jobs().warmth(&catalog, course.egress(), endpoint, routing.state_period())
+    };
+    let candidates = order(candidates, turn, session, warmth);
     let plan = plan(gateway, operation, &parsed);
     let task = Arc::new(Task {
         id,
@@ -193,21 +201,46 @@ async fn ask(worker: &Worker, asked: Asked<'_>, progress: Progress<'_>) -> Resul
         form: parsed.form,
         headers: operation.client_headers(headers),
     });
-    let asking = |endpoint: &CatalogEndpoint| {
+    let mut tries = Tries::of(candidates, routing);
+    loop {
+        let tried = tries.begin();
+        let mut tried = tried.ok_or_else(|| ApiError::new(ErrorKind::Internal, "no endpoint was asked"))?;
+        let endpoint = &tried.endpoint;
         let owner = endpoint.owner().filter(|_| endpoint.on_disconnect == OnDisconnect::Finish);
         successor.set(owner.map(|owner| Reader::new(worker.unattended(), owner, entry)));
+        course.answered_by(&catalog, endpoint);
+        entry.note(|r| r.endpoint = Some(Arc::clone(&endpoint.slug)));
+        let opened = run_on(course.egress(), endpoint, turn, &task, plan, entry).await;
+        // A form that was begun to be sent is gone.
+        let can_repeat = task.form.as_ref().is_none_or(Form::is_whole);
+        if tries.goes_on(&mut tried, &opened, can_repeat, &task.id) {
+            continue;
+        }
+        let opened = opened?;
+        entry.hold(Box::new(tried));
+        return Ok((opened, plan));
+    }
+}
+
+/// The beginning of one endpoint's answer; where it is a complete one, all of it.
+async fn run_on(
+    egress: &Egress,
+    endpoint: &CatalogEndpoint,
+    turn: usize,
+    task: &Arc<Task>,
+    plan: Plan,
+    entry: &mut Entry,
+) -> Result<Opened, RelayError> {
+    let (version, answer) = dispatch(egress, endpoint, turn, task).await;
+    let owner = version.as_ref().map(|version| &**version.grant.tenant());
+    let opened = match answer {
+        Ok(answer) => relay::open(answer, plan, owner, entry).await,
+        Err(fault) => return Err(fault.into()),
     };
-    let dispatched = dispatch(course.egress(), candidates, turn, &task, asking)
-        .await
-        .ok_or_else(|| ApiError::new(ErrorKind::Internal, "no endpoint was asked"))?;
-    entry.note(|r| r.endpoint = Some(Arc::clone(&dispatched.endpoint.slug)));
-    let owner = dispatched.version.as_ref().map(|version| &**version.grant.tenant());
-    course.answered_by(&catalog, &dispatched.endpoint);
-    let opened = relay::open(dispatched.answer?, plan, owner, entry).await;
-    if let (Some(version), Err(RelayError::Fault(fault))) = (&dispatched.version, &opened) {
+    if let (Some(version), Err(RelayError::Fault(fault))) = (&version, &opened) {
         version.note_fault(fault);
     }
-    Ok((opened?, plan))
+    opened
 }
 
 fn plan(gateway: &Gateway, operation: Operation, parsed: &ParsedRequest) -> Plan {

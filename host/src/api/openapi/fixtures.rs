@@ -29,6 +29,8 @@ pub(in crate::api) struct ClusterFields {
     /// What becomes of a request whose client goes away: the backend's connection is closed (`cancel`, where nothing is said),
     /// or its answer is read to the end, so that all of its usage is counted (`finish`).
     on_disconnect: Option<OnDisconnect>,
+    /// What clients are told where it is down; nothing, where it is up.
+    maintenance: Option<String>,
     /// Who may use it; nobody named means everybody.
     allowed_groups: Option<Names>,
     /// The same.
@@ -67,6 +69,8 @@ pub(in crate::api) struct EndpointFields {
     tpm_model: Option<Count>,
     /// Tokens per minute for each user; 0: no limit.
     tpm_user: Option<Count>,
+    /// How many requests it gets, beside others that serve the model; 1 where nothing is said.
+    weight: Option<Weight>,
     /// Other tenants that may use it; `*`: all.
     shared_with: Option<Names>,
     /// What its adaptor gets.
@@ -168,6 +172,14 @@ enum Names {
 #[serde(untagged)]
 enum Count {
     Number(u64),
+    Text(String),
+}
+
+/// From 1 to 1000, also in quotes.
+#[derive(ToSchema)]
+#[serde(untagged)]
+enum Weight {
+    Number(u32),
     Text(String),
 }
 

@@ -23,6 +23,7 @@ pub(crate) enum What {
     #[value(alias = "endpoint")]
     Endpoints,
     Federated,
+    Maintenance,
     #[value(alias = "member")]
     Members,
     #[value(alias = "secret")]
@@ -70,6 +71,7 @@ impl What {
             Self::Clusters => "clusters",
             Self::Endpoints => "endpoints",
             Self::Federated => "federated",
+            Self::Maintenance => "maintenance",
             Self::Members => "members",
             Self::Secrets => "secrets",
             Self::Signers => "signers",
@@ -97,6 +99,7 @@ impl What {
             Self::Federated => {
                 &[("NAME", "/name"), ("MODEL", "/spec/target_model_name"), ("CHANGED", "/updated_at")]
             }
+            Self::Maintenance => &[("NAME", "/name"), ("NOTICE", "/spec/notice"), ("CHANGED", "/updated_at")],
             Self::Members => &[("NAME", "/name"), ("ROLE", "/spec/role"), ("EMAIL", "/spec/email")],
             Self::Secrets => &[
                 ("NAME", "/name"),

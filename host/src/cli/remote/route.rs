@@ -36,6 +36,9 @@ pub(crate) fn run(args: &RouteArgs, env: &Env) -> Result<(), Failure> {
         ("MODEL", "/model"),
         ("ADAPTOR", "/adaptor/live"),
         ("ON TRIAL", "/adaptor/canary/digest"),
+        ("WEIGHT", "/weight"),
+        ("OPEN", "/open_requests"),
+        ("RESTS", "/rests_seconds"),
         ("MAINTENANCE", "/maintenance"),
     ];
     args.form.output.list(&columns, endpoints)

@@ -72,6 +72,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, limits: Limits) -> Res
                 body,
                 form: Some(form),
                 unknown: None,
+                session: None,
             })
         }
         Err(fault) => refuse(incoming.body, fault.into()).await,
