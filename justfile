@@ -74,6 +74,7 @@ lint: build-adaptors build-guests
 test-rust: build build-guests
     @scripts/postgres
     @scripts/registry
+    @scripts/redis
     @echo "==> tests"
     cargo test --locked --workspace --no-fail-fast
     cd adaptors && cargo test --locked

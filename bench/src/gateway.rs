@@ -99,6 +99,8 @@ fn endpoint(pk: u32, model: &Model, adaptor: Value, upstream: SocketAddr) -> Val
         "model": model.name,
         "endpoint_adapter": adaptor,
         "config": {"api_url": format!("http://{upstream}{}", model.base)},
+        "tpm_model": 0,
+        "tpm_user": 0,
     }})
 }
 

@@ -14,7 +14,8 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    auth::Keys,
+    admission::{Admission, AdmissionError, CallerLimits},
+    auth::{Caller, Keys},
     batch::Batches,
     catalog::{Catalog, Uploads},
     config::{ConfigError, Env, Settings},
@@ -58,6 +59,9 @@ pub enum StartError {
     /// It ends.
     #[error("the gateway is stopping")]
     Stopping,
+    /// Limits.
+    #[error(transparent)]
+    Admission(#[from] AdmissionError),
     /// Certificates.
     #[error("the certificates for calls to backends cannot be read: {0}")]
     Egress(String),
@@ -94,6 +98,7 @@ pub struct Gateway {
     ledger: Arc<dyn Ledger>,
     jobs: Arc<JobBoard>,
     batches: Batches,
+    admission: Arc<Admission>,
     gate: Gate,
     intake: Intake,
     sandbox: Sandbox,
@@ -170,6 +175,7 @@ impl Gateway {
         check_maintenance(&settings, &tenants.catalog(DEFAULT_TENANT))?;
         let keys = Keys::load(store).await?;
         let batches = Batches::open(store.clone(), settings.batch.max_active_per_user).await?;
+        let admission = Admission::open(&settings.limits, store.clone()).await?;
         let gate = Gate::new(sandbox.clone(), connector.clone(), settings.budgets(), settings.adaptors_dir());
         let intake = Intake::new(settings.data.clone());
         Ok(Arc::new(Self {
@@ -182,6 +188,7 @@ impl Gateway {
             ledger,
             jobs: Arc::default(),
             batches,
+            admission,
             gate,
             intake,
             sandbox,
@@ -253,6 +260,18 @@ impl Gateway {
         &self.batches
     }
 
+    /// Rates, tokens and what may be open at a time.
+    pub fn admission(&self) -> &Arc<Admission> {
+        &self.admission
+    }
+
+    /// What a caller may use.
+    pub fn limits_of(&self, caller: &Caller) -> CallerLimits {
+        let usual = &self.settings().limits;
+        let (tenant, since) = self.tenants.limits(&caller.tenant, &usual.tenant);
+        CallerLimits { key: usual.key, user: usual.user, tenant, since }
+    }
+
     /// What the gateway does beside serving requests, until `stop`: it follows keys, tenants and batches.
     pub fn start_following(&self, store: Store, stop: &CancellationToken) {
         tokio::spawn(self.keys.clone().follow(store, stop.clone()));
@@ -261,6 +280,7 @@ impl Gateway {
             tokio::spawn(follower.run(stop.clone()));
         }
         tokio::spawn(self.tenants.clone().keep_books(stop.clone()));
+        tokio::spawn(Arc::clone(&self.admission).keep(stop.clone()));
         // A way out of its own, as connections belong to the thread that opened them.
         let egress = Egress::new(self.connector.clone(), self.settings().egress_limits());
         let period = Duration::from_secs(self.settings().batch.poll_seconds);

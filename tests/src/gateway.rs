@@ -183,7 +183,8 @@ pub fn least_body(operation: Operation) -> Value {
 }
 
 impl GatewayBuilder {
-    /// An endpoint of cluster `c`: an adaptor's bundled name, or the path of a component.
+    /// An endpoint of cluster `c`, without the limits that endpoints usually have: an adaptor's bundled name, or the path of
+    /// a component.
     #[must_use]
     pub fn endpoint(mut self, model: &str, adaptor: impl AsRef<Path>, config: Value) -> Self {
         self.endpoints.push(json!({
@@ -191,7 +192,7 @@ impl GatewayBuilder {
             "pk": self.endpoints.len() + 1,
             "fields": {
                 "cluster": "c", "framework": "api", "model": model,
-                "endpoint_adapter": adaptor.as_ref(), "config": config,
+                "endpoint_adapter": adaptor.as_ref(), "config": config, "tpm_model": 0, "tpm_user": 0,
             },
         }));
         self

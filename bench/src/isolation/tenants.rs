@@ -127,6 +127,7 @@ impl<'a> Making<'a> {
         entries.extend(models.iter().map(|(model, adaptor, config)| {
             json!({ "model": "resource_server_async.endpoint", "fields": {
                 "cluster": "c", "framework": "api", "model": model, "endpoint_adapter": adaptor, "config": config,
+                "tpm_model": 0, "tpm_user": 0,
             }})
         }));
         let file = self.stage.dir().join(format!("{name}.json"));

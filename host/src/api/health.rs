@@ -47,7 +47,8 @@ pub(super) async fn health() -> impl IntoResponse {
 async fn is_ready(State(worker): State<Worker>) -> Response {
     let gateway = worker.gateway();
     if gateway.is_draining() {
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(Health::of("draining"))).into_response();
+        let later = [("retry-after", "1"), ("retry-after-ms", "1000")];
+        return (StatusCode::SERVICE_UNAVAILABLE, later, Json(Health::of("draining"))).into_response();
     }
     let catalog = gateway.catalog(DEFAULT_TENANT);
     Json(Health {

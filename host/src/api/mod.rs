@@ -7,6 +7,7 @@ pub mod error;
 mod extract;
 mod first;
 mod health;
+mod limits;
 mod metrics;
 mod openai;
 mod openapi;

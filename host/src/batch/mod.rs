@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     auth::Caller,
     catalog::{Backend, Catalog, CatalogEndpoint},
-    routing::{RouteError, Scope, endpoints_for},
+    routing::{Admit, RouteError, Scope, endpoints_for},
     store::{NewBatch, Reservation, Store, StoreError},
 };
 
@@ -44,6 +44,9 @@ pub enum BatchError {
     /// The endpoint takes no batches.
     #[error("batch is not available for the endpoint `{0}`")]
     Unavailable(Arc<str>),
+    /// A limit is reached; whoever admits knows which.
+    #[error("a limit is reached")]
+    NotAdmitted,
     /// The caller has as many as are allowed.
     #[error("you have {0} active batches, which is the limit; wait until one is done")]
     QuotaExceeded(u32),
@@ -93,17 +96,21 @@ impl Batches {
         Ok(Self { store, most })
     }
 
-    /// Starts a batch for `caller`.
+    /// Starts a batch for `caller`, where `admit` lets it go to an endpoint that takes batches.
     pub async fn submit(
         &self,
         catalog: &Catalog,
         egress: &Egress,
         scope: &Scope,
         caller: &Caller,
+        admit: &mut impl Admit,
         order: BatchOrder,
     ) -> Result<Batch, BatchError> {
         let candidates = endpoints_for(catalog, scope, caller, &order.model)?;
         let (endpoint, adaptor) = taking_batches(&candidates)?;
+        if !admit.admit(endpoint).await {
+            return Err(BatchError::NotAdmitted);
+        }
         let asked = NewBatch {
             id: Uuid::new_v4().to_string(),
             owner: caller.key_id.to_string(),

@@ -329,6 +329,7 @@ impl Made<'_> {
             unknown_fields: cluster.unknown_fields,
             on_disconnect: cluster.on_disconnect,
             operations: operations(cluster),
+            limits: fixture.limits,
             access: vec![
                 access(&fixture.allowed_groups, &fixture.allowed_domains),
                 access(&cluster.allowed_groups, &cluster.allowed_domains),

@@ -16,7 +16,7 @@ pub use build::{BuildInput, TenantSecret, build};
 pub use grant::origins;
 pub use load::remedy;
 
-pub use crate::fixtures::{OnDisconnect, UnknownFields};
+pub use crate::fixtures::{EndpointLimits, OnDisconnect, UnknownFields};
 use crate::pulse::Pulse;
 
 /// Everything that requests can reach.
@@ -50,6 +50,8 @@ pub struct CatalogEndpoint {
     pub on_disconnect: OnDisconnect,
     /// What its cluster offers.
     pub operations: Vec<Operation>,
+    /// How much it may be used.
+    pub limits: EndpointLimits,
     /// Who may use it: the endpoint's rules and the cluster's.
     pub access: Vec<Access>,
     /// What its cluster's operator says where that is down.

@@ -64,6 +64,9 @@ impl Running {
         if let Err(error) = self.gateway.tenants().settle().await {
             say(format_args!("what tenants used last could not be written down: {error}"));
         }
+        if let Err(error) = self.gateway.admission().settle().await {
+            say(format_args!("the tokens of the last requests could not be written down: {error}"));
+        }
         self.store.close().await;
         Ok(())
     }

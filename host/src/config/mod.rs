@@ -6,6 +6,7 @@ mod cors;
 mod database;
 mod env;
 mod live;
+mod limits;
 mod process;
 mod routing;
 mod sections;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 pub use cors::CorsSection;
 pub use database::DatabaseUrl;
 pub use env::Env;
+pub use limits::{Limits, LimitsSection, RedisLost, RedisUrl};
 pub use process::{Confine, ProcessSection};
 pub use routing::{Affinity, RoutingSection};
 pub use sections::{BatchSection, CallbackSection, CompileSection, EgressSection, SandboxSection};
@@ -87,6 +89,8 @@ pub struct Settings {
     pub sandbox: SandboxSection,
     /// Which endpoints are asked.
     pub routing: RoutingSection,
+    /// Rates, tokens and what may be open at a time.
+    pub limits: LimitsSection,
     /// Batches.
     pub batch: BatchSection,
     /// What backends post to the gateway.
@@ -125,6 +129,7 @@ impl Default for Settings {
             cors: CorsSection::default(),
             sandbox: SandboxSection::default(),
             routing: RoutingSection::default(),
+            limits: LimitsSection::default(),
             batch: BatchSection::default(),
             callbacks: CallbackSection::default(),
             egress: EgressSection::default(),
@@ -186,6 +191,7 @@ impl Settings {
     fn check(self) -> Result<Self, ConfigError> {
         self.cors.check().map_err(ConfigError)?;
         self.routing.check().map_err(ConfigError)?;
+        self.limits.check().map_err(ConfigError)?;
         let SandboxSection { slots, cpu_ms, wall_seconds, memory_mib, .. } = self.sandbox;
         let rules = [
             (slots == 0, "sandbox.slots must be at least 1"),

@@ -6,6 +6,13 @@ use airlock_sandbox::{Answer, Egress, Endpoint, Fault, Task};
 
 use crate::catalog::{Backend, CatalogEndpoint};
 
+/// Decides whether a request may go to an endpoint at this moment, and counts it there if so: what it had of the endpoint
+/// before is given back.
+pub trait Admit: Send {
+    /// Whether it may.
+    fn admit(&mut self, endpoint: &CatalogEndpoint) -> impl Future<Output = bool> + Send;
+}
+
 /// An answer, and which version of the adaptor gave it; none without an adaptor. No byte of it has been read. `turn`
 /// decides which version gets the task, where one is on trial.
 pub async fn dispatch(

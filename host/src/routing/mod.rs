@@ -9,7 +9,7 @@ mod order;
 mod tries;
 
 pub use candidates::{RouteError, Scope, candidates, endpoints_for, may_use, open_cluster, visible_models};
-pub use dispatch::dispatch;
+pub use dispatch::{Admit, dispatch};
 pub use listing::{VisibleCluster, public_status, visible_clusters};
 pub use order::{Session, Warmth, order};
 pub use tries::{Tries, Try};

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use super::{rollout::Rollout, secrets::Sealed};
 use crate::{
+    config::Limits,
     fixtures::{Fixtures, Mistakes, endpoint_slug, slugify},
     store::{Change, Document, MEMBER, TENANT},
 };
@@ -168,6 +169,30 @@ pub struct Quota {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = "uint64")]
     pub egress_bytes_per_day: Option<u64>,
+    /// Requests in any second; 0: no limit. The operator's where nothing is said, here and below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uint64")]
+    pub requests_per_second: Option<u64>,
+    /// Requests in any minute; 0: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uint64")]
+    pub requests_per_minute: Option<u64>,
+    /// Tokens in any minute; 0: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uint64")]
+    pub tokens_per_minute: Option<u64>,
+    /// Tokens in a day; 0: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uint64")]
+    pub tokens_per_day: Option<u64>,
+    /// Requests at a time; 0: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uint64")]
+    pub concurrent_requests: Option<u64>,
+    /// Bytes of a request's body; 0: no limit but the gateway's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uint64")]
+    pub body_bytes: Option<u64>,
 }
 
 impl Default for Quota {
@@ -178,6 +203,12 @@ impl Default for Quota {
             instances: 64,
             cpu_seconds_per_day: None,
             egress_bytes_per_day: None,
+            requests_per_second: None,
+            requests_per_minute: None,
+            tokens_per_minute: None,
+            tokens_per_day: None,
+            concurrent_requests: None,
+            body_bytes: None,
         }
     }
 }
@@ -191,6 +222,18 @@ impl Quota {
             daily_cpu: self.cpu_seconds_per_day.map(Duration::from_secs),
             daily_egress_bytes: self.egress_bytes_per_day,
             ..TenantLimits::default()
+        }
+    }
+
+    /// What its callers may use together, where `usual` is what tenants may of which nothing is said.
+    pub fn of_callers(&self, usual: &Limits) -> Limits {
+        Limits {
+            requests_per_second: self.requests_per_second.unwrap_or(usual.requests_per_second),
+            requests_per_minute: self.requests_per_minute.unwrap_or(usual.requests_per_minute),
+            tokens_per_minute: self.tokens_per_minute.unwrap_or(usual.tokens_per_minute),
+            tokens_per_day: self.tokens_per_day.unwrap_or(usual.tokens_per_day),
+            concurrent_requests: self.concurrent_requests.unwrap_or(usual.concurrent_requests),
+            body_bytes: self.body_bytes.unwrap_or(usual.body_bytes),
         }
     }
 }

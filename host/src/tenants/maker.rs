@@ -227,8 +227,7 @@ impl Maker {
 
     /// Makes one tenant from what it has defined. What is broken is left out, and said.
     async fn make(&mut self, name: &Arc<str>, definition: Definition) -> Made {
-        let settings: TenantSettings = definition.get(Kind::Tenant, name).unwrap_or_default();
-        let tenant = self.tenant(name, &settings, &definition);
+        let tenant = self.tenant(name, &settings(name, &definition), &definition);
         let uploads = self.uploads(name, &definition);
         let (mut rest, mut broken) = (definition.clone(), Mistakes(Vec::new()));
         loop {
@@ -321,7 +320,8 @@ impl Maker {
                 shared => Arc::new(made.catalog.with_shared(shared)),
             };
             let since = since(name, &made.definition);
-            (Arc::clone(name), View { tenant: Arc::clone(&made.tenant), catalog, since })
+            let quota = settings(name, &made.definition).quota;
+            (Arc::clone(name), View { tenant: Arc::clone(&made.tenant), catalog, since, quota })
         });
         self.views.store(Arc::new(views.collect()));
     }
@@ -385,6 +385,11 @@ impl Maker {
 /// When a tenant was made: another of the same name was made at another time. `default` has always been there.
 fn since(name: &str, definition: &Definition) -> i64 {
     if name == DEFAULT_TENANT { 0 } else { definition.made_at(Kind::Tenant, name).unwrap_or_default() }
+}
+
+/// What is said of a tenant; the defaults, where nothing is.
+fn settings(name: &str, definition: &Definition) -> TenantSettings {
+    definition.get(Kind::Tenant, name).unwrap_or_default()
 }
 
 /// The mistakes that were not there before; `None` where there is none.

@@ -28,7 +28,7 @@ pub use workshop::{DEFAULT_TENANT, Nothing, Notices, Plan, Secrets, Workshop};
 use self::{maker::Maker, usage::Books};
 use crate::{
     catalog::Catalog,
-    config::Settings,
+    config::{Limits, Settings},
     fixtures::Mistakes,
     store::{Change, NewAudit, Store, StoreError},
 };
@@ -45,6 +45,8 @@ pub struct View {
     pub catalog: Arc<Catalog>,
     /// When it was made, in Unix seconds; 0 for `default`.
     pub since: i64,
+    /// What it may have and use.
+    pub quota: Quota,
 }
 
 type Views = HashMap<Arc<str>, View>;
@@ -117,6 +119,13 @@ impl Tenants {
     /// What a tenant's calls share.
     pub fn tenant(&self, name: &str) -> Option<Arc<Tenant>> {
         self.views.load().get(name).map(|view| Arc::clone(&view.tenant))
+    }
+
+    /// What a tenant's callers may use together, where `usual` is what tenants may of which nothing is said; and when the
+    /// tenant was made.
+    pub fn limits(&self, name: &str, usual: &Limits) -> (Limits, i64) {
+        let views = self.views.load();
+        views.get(name).map_or((*usual, 0), |view| (view.quota.of_callers(usual), view.since))
     }
 
     /// Writes down what tenants use, until `stop`.

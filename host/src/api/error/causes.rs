@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{ApiError, ErrorKind, MAX_RETRY_AFTER, table::INVALID};
 use crate::{
+    admission::Refusal,
     api::extract::too_large,
     auth::AuthError,
     batch::BatchError,
@@ -65,6 +66,29 @@ impl From<RouteError> for ApiError {
     }
 }
 
+impl ApiError {
+    /// No endpoint was asked.
+    pub(in crate::api) fn not_admitted(refusal: Option<Refusal>) -> Self {
+        refusal.map_or_else(|| Self::new(ErrorKind::Internal, "no endpoint was asked"), Self::from)
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let message = refusal.to_string();
+        match refusal {
+            Refusal::Rate { wait, .. } => {
+                Self { retry_after: Some(wait), ..Self::new(ErrorKind::RateLimit, message) }
+            }
+            Refusal::UsedUp { .. } => {
+                Self { retry_after: Some(MAX_RETRY_AFTER), ..Self::new(ErrorKind::TokensUsedUp, message) }
+            }
+            Refusal::Body(limit) => too_large(limit),
+            Refusal::Unavailable => Self::new(ErrorKind::LimitsUnavailable, message),
+        }
+    }
+}
+
 impl From<JobsError> for ApiError {
     fn from(error: JobsError) -> Self {
         let fault = match error {
@@ -91,6 +115,7 @@ impl From<BatchError> for ApiError {
             BatchError::Route(error) => return error.into(),
             BatchError::Fault(fault) => return fault.into(),
             BatchError::Store(error) => return Self::hidden(ErrorKind::StoreUnavailable, error.to_string()),
+            BatchError::NotAdmitted => ErrorKind::RateLimit,
             BatchError::Unavailable(_) => ErrorKind::BatchUnavailable,
             BatchError::QuotaExceeded(_) => ErrorKind::BatchQuota,
             BatchError::FileInUse(_) | BatchError::NotReady { .. } => ErrorKind::BatchOngoing,

@@ -169,3 +169,24 @@ impl ApiError {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_429_and_503_of_the_table_says_when_to_come_again() {
+        let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
+        let rows = ErrorKind::ALL.into_iter().filter(|kind| busy.contains(&kind.row().status));
+        let mut seen = 0;
+        for kind in rows {
+            let response = ApiError::new(kind, "m").into_response();
+            let number = |name| response.headers()[name].to_str().unwrap().parse::<u64>().unwrap();
+            assert!((1..=120).contains(&number("retry-after")), "{kind:?}");
+            assert!((1..=120_000).contains(&number("retry-after-ms")), "{kind:?}");
+            assert!(response.headers().contains_key("x-should-retry"), "{kind:?}");
+            seen += 1;
+        }
+        assert!(seen >= 7, "{seen}");
+    }
+}

@@ -50,6 +50,12 @@ pub enum ErrorKind {
     TenantQuota,
     /// The tenant has used what it may use in a day.
     DayUsedUp,
+    /// A rate, or what may be open at a time.
+    RateLimit,
+    /// The caller's tokens of the day.
+    TokensUsedUp,
+    /// Nobody can say whether a limit is reached.
+    LimitsUnavailable,
     /// A rollout that cannot be changed so.
     RolloutRefused,
     /// No master key.
@@ -94,7 +100,7 @@ pub(super) const INSUFFICIENT_QUOTA: &str = "insufficient_quota";
 
 impl ErrorKind {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 54] = [
+    pub const ALL: [Self; 57] = [
         Self::MissingKey,
         Self::InvalidKey,
         Self::InsufficientScope,
@@ -128,6 +134,9 @@ impl ErrorKind {
         Self::PullFailed,
         Self::TenantQuota,
         Self::DayUsedUp,
+        Self::RateLimit,
+        Self::TokensUsedUp,
+        Self::LimitsUnavailable,
         Self::RolloutRefused,
         Self::SecretsUnavailable,
         Self::UpstreamError,
@@ -190,6 +199,9 @@ impl ErrorKind {
             Self::InvalidDefinition => row(S::UNPROCESSABLE_ENTITY, INVALID, "invalid_definition", "What would come of the change cannot be used; `details` lists every mistake with its remedy. Nothing was changed."),
             Self::AdaptorRefused => row(S::UNPROCESSABLE_ENTITY, INVALID, "adaptor_refused", "The component did not pass the gate; `details.report` says at which check and how to mend it."),
             Self::DayUsedUp => row(S::TOO_MANY_REQUESTS, INSUFFICIENT_QUOTA, INSUFFICIENT_QUOTA, "The tenant that has the endpoint has used what it may use in a day: CPU time of adaptors, or bytes sent to backends. The day ends at 00:00 UTC."),
+            Self::RateLimit => row(S::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded", "A limit of the key, the user, the tenant or the model is reached: requests or tokens in some time, or requests at a time. The message says which, and whose. Try again after `Retry-After`."),
+            Self::TokensUsedUp => row(S::TOO_MANY_REQUESTS, INSUFFICIENT_QUOTA, INSUFFICIENT_QUOTA, "The key, the user or the tenant has used its tokens of the day; the message says which. The day ends at 00:00 UTC."),
+            Self::LimitsUnavailable => row(S::SERVICE_UNAVAILABLE, SERVER, "limits_unavailable", "Limits are counted in Redis, which cannot be reached, and the operator wants nothing to pass meanwhile (`limits.redis_lost`). Try again after `Retry-After`."),
             Self::PullFailed => row(S::UNPROCESSABLE_ENTITY, INVALID, "pull_failed", "The component cannot be pulled: the registry cannot be reached, does not give it, or has something else under the reference; the message says which, and what to do."),
             Self::TenantQuota => row(S::FORBIDDEN, INVALID, "tenant_quota", "The tenant has as many adaptors, or as many bytes of them, as its quota allows, or as many signers as there may be."),
             Self::RolloutRefused => row(S::CONFLICT, INVALID, "rollout_refused", "The rollout cannot be changed so: there is no version to go back to, or a trial has no sensible share."),

@@ -1,5 +1,6 @@
 //! FIRST's batches: submit, list, status, result.
 
+use airlock_sandbox::Operation;
 use axum::{
     Json,
     extract::{Path, RawQuery, Request, State},
@@ -11,6 +12,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::{
+    admission::{Asked, Ticket},
     api::{
         error::{ApiError, ErrorKind},
         extract::{ScopePath, authenticate, read_body},
@@ -77,6 +79,7 @@ pub(super) fn routes(api: Api, base: &str) -> Api {
         .fails(&[E::InvalidValue, E::MissingParameter, E::ClusterNotFound, E::UnsupportedFramework])
         .fails(&[E::ModelNotFound, E::UnsupportedOperation, E::Maintenance, E::Overloaded])
         .fails(&[E::BatchUnavailable, E::BatchQuota, E::BatchOngoing])
+        .fails(&[E::RateLimit, E::TokensUsedUp, E::LimitsUnavailable])
         .relayed();
     let known: Vec<&str> = BatchStatus::ALL.iter().map(|status| status.as_str()).collect();
     let list_about = About::inference("The caller's batches")
@@ -106,11 +109,19 @@ async fn submit(
     let gateway = worker.gateway();
     let (caller, parts, body) = authenticate(gateway.keys(), request).await?;
     let order = order(&read_body(&parts.headers, body, MAX_BODY).await?)?;
+    let wanted = Asked { operation: Operation::ChatCompletions, body: &[], answer: Some(0) };
+    let mut ticket = Ticket::new(gateway.admission(), &caller, &gateway.limits_of(&caller), &wanted);
     let submitted = gateway
         .batches()
-        .submit(&gateway.catalog(&caller.tenant), worker.egress(), &scope, &caller, order)
+        .submit(&gateway.catalog(&caller.tenant), worker.egress(), &scope, &caller, &mut ticket, order)
         .await;
-    let batch = submitted.map_err(told)?;
+    let batch = match submitted {
+        Ok(batch) => batch,
+        Err(BatchError::NotAdmitted) => return Err(ApiError::not_admitted(ticket.refusal())),
+        Err(error) => return Err(told(error)),
+    };
+    // What its tasks come to nobody says.
+    ticket.settle();
     Ok(Json(Submitted {
         status: batch.status.as_str(),
         batch_id: batch.asked.id,

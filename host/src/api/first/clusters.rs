@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use airlock_sandbox::Operation;
 use axum::{
     Json,
     extract::{Extension, Path, State},
@@ -12,6 +13,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::{
+    admission::{Asked, Ticket},
     api::{
         error::{ApiError, ErrorKind as E},
         extract::RequestId,
@@ -55,6 +57,7 @@ pub(super) fn routes(api: Api, base: &str) -> Api {
     let jobs_about = About::inference("What runs and waits on a cluster")
         .answers(StatusCode::OK, "Its jobs.", named::<Report>)
         .fails(&[E::ClusterNotFound, E::Maintenance, E::JobsFailed, E::Overloaded])
+        .fails(&[E::RateLimit, E::TokensUsedUp, E::LimitsUnavailable])
         .relayed();
     let list_about = About::inference("The clusters, frameworks and models that the key may use");
     api.get(&format!("{base}/status"), status, status_about.answers(StatusCode::OK, "By name.", up))
@@ -92,10 +95,17 @@ async fn jobs(
 ) -> Result<Json<Report>, ApiError> {
     let gateway = worker.gateway();
     let caller = gateway.keys().authenticate_for(Scope::Inference, &headers)?;
+    // It may ask a backend, which is worth a request.
+    let wanted = Asked { operation: Operation::CountTokens, body: &[], answer: None };
+    let mut ticket = Ticket::new(gateway.admission(), &caller, &gateway.limits_of(&caller), &wanted);
+    if !ticket.admit_caller().await {
+        return Err(ApiError::not_admitted(ticket.refusal()));
+    }
     let report = gateway
         .jobs()
         .report(&gateway.catalog(&caller.tenant), worker.egress(), &id, &cluster, &caller)
         .await;
+    ticket.settle();
     report.map(Json).map_err(|error| {
         let error = ApiError::from(error);
         tracing::warn!(request_id = %id, cluster, code = error.code(), detail = error.detail(), "no jobs");

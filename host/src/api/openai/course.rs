@@ -5,10 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use airlock_sandbox::{Egress, Waited};
+use airlock_sandbox::{Egress, Vendor, Waited};
 use http::{HeaderMap, HeaderValue};
 
-use crate::catalog::{Catalog, CatalogEndpoint};
+use crate::{
+    admission::Standing,
+    api::limits,
+    catalog::{Catalog, CatalogEndpoint},
+};
 
 /// The way of one request.
 pub(super) struct Course {
@@ -16,13 +20,14 @@ pub(super) struct Course {
     waited: Waited,
     body_read: Option<Instant>,
     endpoint: Option<Arc<str>>,
+    standing: Standing,
 }
 
 impl Course {
     /// At the request's arrival.
     pub(super) fn new(egress: &Egress) -> Self {
         let (egress, waited) = egress.timed();
-        Self { egress, waited, body_read: None, endpoint: None }
+        Self { egress, waited, body_read: None, endpoint: None, standing: Standing::default() }
     }
 
     /// The way out; what is waited for there is counted.
@@ -42,8 +47,14 @@ impl Course {
         self.endpoint = is_own.then(|| Arc::clone(&endpoint.slug));
     }
 
-    /// Writes it down.
-    pub(super) fn tell(&self, headers: &mut HeaderMap) {
+    /// How far the request's limits are used up.
+    pub(super) fn limited(&mut self, standing: Standing) {
+        self.standing = standing;
+    }
+
+    /// Writes it down, in the words of this vendor where it has its own.
+    pub(super) fn tell(&self, vendor: Vendor, headers: &mut HeaderMap) {
+        limits::tell(&self.standing, vendor, headers);
         if let Some(Ok(slug)) = self.endpoint.as_deref().map(HeaderValue::from_str) {
             headers.insert("x-airlock-endpoint", slug);
         }

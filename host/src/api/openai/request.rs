@@ -33,6 +33,8 @@ pub struct ParsedRequest {
     pub body: Bytes,
     /// The client's form, where it is one.
     pub form: Option<Form>,
+    /// How many tokens the answers may have together, where the client says so.
+    pub answer_tokens: Option<u64>,
     /// The first field that the operation does not know.
     pub unknown: Option<String>,
     /// What the client says that requests like it have in common: `prompt_cache_key`.
@@ -73,11 +75,22 @@ impl ParsedRequest {
         let is_optional = operation.events() == Some(Events::Plain);
         let show_usage = !is_optional
             || known.get_as::<StreamOptions>("stream_options").and_then(|o| o.include_usage).unwrap_or(false);
+        let answer_tokens = answer_tokens(&known);
         let unknown = known.unknown.as_deref().map(str::to_owned);
         let session = known.get_as::<String>("prompt_cache_key");
         let body = if stream && !show_usage { with_usage(&body, &known)? } else { body.clone() };
-        Ok(Self { model, stream, show_usage, body, form: None, unknown, session })
+        Ok(Self { model, stream, show_usage, body, form: None, answer_tokens, unknown, session })
     }
+}
+
+/// The limit that the client sets, in the words of each API, for as many answers as it wants.
+fn answer_tokens(known: &Known<'_>) -> Option<u64> {
+    // A whole number may be written as `5.0`; one that is too large for its type is as good as the largest.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is cut to what fits")]
+    let number = |name| known.get_as::<f64>(name).map(|number| number as u64);
+    let most = ["max_completion_tokens", "max_output_tokens", "max_tokens"].into_iter().find_map(number);
+    let answers = number("best_of").or_else(|| number("n")).unwrap_or(1);
+    most.map(|most| most.saturating_mul(answers.max(1)))
 }
 
 /// Where there is sound to stream, how is another field.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use airlock_sandbox::{Egress, Form, Operation, Takes, Task, Vendor};
+use airlock_sandbox::{Egress, EgressError, Fault, Form, Operation, Takes, Task, Vendor};
 use axum::{
     extract::{Extension, Request, State},
     response::Response,
@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{course::Course, form, request::ParsedRequest, unknown};
 use crate::{
+    admission::{Asked as Wanted, CallerLimits, Ticket},
     api::{
         edge::Recorded,
         error::{ApiError, ErrorKind},
@@ -22,7 +23,7 @@ use crate::{
     gateway::{Gateway, Worker},
     ledger::{Entry, Outcome},
     relay::{self, Answering, Opened, Plan, Reader, RelayError, Successor},
-    routing::{Scope, Session, Tries, candidates, dispatch, order},
+    routing::{Admit as _, Scope, Session, Tries, candidates, dispatch, order},
 };
 
 use ErrorKind as E;
@@ -60,6 +61,9 @@ const FAILURES: &[ErrorKind] = &[
     E::ModelNotFound,
     E::UnsupportedOperation,
     E::Maintenance,
+    E::RateLimit,
+    E::TokensUsedUp,
+    E::LimitsUnavailable,
     E::UpstreamError,
     E::UpstreamAuth,
     E::UpstreamBadResponse,
@@ -109,7 +113,7 @@ async fn handle(
     if let (Vendor::Anthropic, Ok(id)) = (operation.vendor(), HeaderValue::from_str(&id)) {
         response.headers_mut().insert("request-id", id);
     }
-    course.tell(response.headers_mut());
+    course.tell(operation.vendor(), response.headers_mut());
     response.extensions_mut().insert(Recorded);
     response
 }
@@ -134,16 +138,18 @@ async fn run(
     let (caller, parts, body) = authenticate_as(gateway.keys(), operation.vendor(), request).await?;
     entry.note(|r| r.caller = Some(Arc::clone(&caller.name)));
 
-    let settings = gateway.settings();
+    let (settings, limits) = (gateway.settings(), gateway.limits_of(&caller));
     let parsed = match operation.takes() {
         Takes::Json => {
-            let body = read_body(&parts.headers, body, settings.max_body_bytes).await?;
+            let most = usize::try_from(limits.body(settings.max_body_bytes as u64)).unwrap_or(usize::MAX);
+            let body = read_body(&parts.headers, body, most).await?;
             course.body_read();
             ParsedRequest::check(operation, body, gateway.large_bodies()).await?
         }
         Takes::Form => {
-            let limits = form::Limits { form: settings.max_form_bytes, head: settings.max_body_bytes };
-            let parsed = form::read(&parts.headers, body, limits).await?;
+            let most = limits.body(settings.max_form_bytes);
+            let most = form::Limits { form: most, head: settings.max_body_bytes };
+            let parsed = form::read(&parts.headers, body, most).await?;
             course.body_read();
             parsed
         }
@@ -153,7 +159,7 @@ async fn run(
         r.stream = parsed.stream;
     });
     let form = parsed.form.clone();
-    let asked = Asked { scope, id, operation, caller, headers: &parts.headers, parsed };
+    let asked = Asked { scope, id, operation, caller, limits, headers: &parts.headers, parsed };
     let opened = ask(worker, asked, Progress { entry, course, successor }).await;
     // A client that is still sending would not see the answer otherwise.
     if !matches!(opened, Ok((Opened::Stream(..) | Opened::Events(..), _)))
@@ -170,13 +176,14 @@ struct Asked<'a> {
     id: Arc<str>,
     operation: Operation,
     caller: Caller,
+    limits: CallerLimits,
     headers: &'a HeaderMap,
     parsed: ParsedRequest,
 }
 
 /// Finds who may answer, and the beginning of the answer.
 async fn ask(worker: &Worker, asked: Asked<'_>, progress: Progress<'_>) -> Result<(Opened, Plan), ApiError> {
-    let Asked { scope, id, operation, caller, headers, parsed } = asked;
+    let Asked { scope, id, operation, caller, limits, headers, parsed } = asked;
     let Progress { entry, course, successor } = progress;
     let gateway = worker.gateway();
     let (turn, catalog) = (gateway.next_turn(), gateway.catalog(&caller.tenant));
@@ -191,6 +198,9 @@ async fn ask(worker: &Worker, asked: Asked<'_>, progress: Progress<'_>) -> Resul
     };
     let candidates = order(candidates, turn, session, warmth);
     let plan = plan(gateway, operation, &parsed);
+    let wanted = Wanted { operation, body: &parsed.body, answer: parsed.answer_tokens };
+    let mut ticket = Ticket::new(gateway.admission(), &caller, &limits, &wanted);
+    entry.hold(ticket.held());
     let task = Arc::new(Task {
         id,
         operation,
@@ -202,10 +212,14 @@ async fn ask(worker: &Worker, asked: Asked<'_>, progress: Progress<'_>) -> Resul
         headers: operation.client_headers(headers),
     });
     let mut tries = Tries::of(candidates, routing);
-    loop {
-        let tried = tries.begin();
-        let mut tried = tried.ok_or_else(|| ApiError::new(ErrorKind::Internal, "no endpoint was asked"))?;
+    let mut failed = None;
+    while let Some(mut tried) = tries.begin() {
         let endpoint = &tried.endpoint;
+        let is_admitted = ticket.admit(endpoint).await;
+        course.limited(ticket.standing());
+        if !is_admitted {
+            continue;
+        }
         let owner = endpoint.owner().filter(|_| endpoint.on_disconnect == OnDisconnect::Finish);
         successor.set(owner.map(|owner| Reader::new(worker.unattended(), owner, entry)));
         course.answered_by(&catalog, endpoint);
@@ -213,13 +227,23 @@ async fn ask(worker: &Worker, asked: Asked<'_>, progress: Progress<'_>) -> Resul
         let opened = run_on(course.egress(), endpoint, turn, &task, plan, entry).await;
         // A form that was begun to be sent is gone.
         let can_repeat = task.form.as_ref().is_none_or(Form::is_whole);
-        if tries.goes_on(&mut tried, &opened, can_repeat, &task.id) {
-            continue;
+        let goes_on = tries.goes_on(&mut tried, &opened, can_repeat, &task.id);
+        match opened {
+            Ok(opened) => {
+                entry.hold(Box::new(tried));
+                return Ok((opened, plan));
+            }
+            Err(error) => failed = Some(error),
         }
-        let opened = opened?;
-        entry.hold(Box::new(tried));
-        return Ok((opened, plan));
+        if !goes_on {
+            break;
+        }
     }
+    let Some(error) = failed else { return Err(ApiError::not_admitted(ticket.refusal())) };
+    if matches!(&error, RelayError::Fault(fault) if !was_asked(fault)) {
+        ticket.was_not_asked();
+    }
+    Err(error.into())
 }
 
 /// The beginning of one endpoint's answer; where it is a complete one, all of it.
@@ -241,6 +265,15 @@ async fn run_on(
         version.note_fault(fault);
     }
     opened
+}
+
+/// Whether a backend may know of a request that failed so.
+fn was_asked(fault: &Fault) -> bool {
+    use EgressError::{Busy, DayUsedUp};
+    !matches!(
+        fault,
+        Fault::Overloaded { .. } | Fault::DayUsedUp { .. } | Fault::Egress(Busy(_) | DayUsedUp(_))
+    )
 }
 
 fn plan(gateway: &Gateway, operation: Operation, parsed: &ParsedRequest) -> Plan {

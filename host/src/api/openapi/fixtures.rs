@@ -71,6 +71,14 @@ pub(in crate::api) struct EndpointFields {
     tpm_user: Option<Count>,
     /// How many requests it gets, beside others that serve the model; 1 where nothing is said.
     weight: Option<Weight>,
+    /// Requests per minute for all users together; 0, and nothing: no limit.
+    rpm_model: Option<Count>,
+    /// Requests per minute for each user; 0, and nothing: no limit.
+    rpm_user: Option<Count>,
+    /// Requests at a time, of all users; 0, and nothing: no limit.
+    max_concurrent: Option<Count>,
+    /// Bytes of a body that is JSON; 0, and nothing: no limit but the gateway's.
+    max_body_bytes: Option<Count>,
     /// Other tenants that may use it; `*`: all.
     shared_with: Option<Names>,
     /// What its adaptor gets.

@@ -71,6 +71,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, limits: Limits) -> Res
                 show_usage: true,
                 body,
                 form: Some(form),
+                answer_tokens: None,
                 unknown: None,
                 session: None,
             })
