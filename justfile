@@ -75,6 +75,7 @@ test-rust: build build-guests
     @scripts/postgres
     @scripts/registry
     @scripts/redis
+    @scripts/oidc-provider
     @echo "==> tests"
     cargo test --locked --workspace --no-fail-fast
     cd adaptors && cargo test --locked

@@ -15,7 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     admission::{Admission, AdmissionError, CallerLimits},
-    auth::{Caller, Keys},
+    auth::{Caller, Callers, Keys, Providers},
     batch::Batches,
     catalog::{Catalog, Uploads},
     config::{ConfigError, Env, Settings},
@@ -94,7 +94,7 @@ pub struct Gateway {
     follower: Mutex<Option<Follower>>,
     master: MasterKeys,
     store: Store,
-    keys: Keys,
+    callers: Callers,
     ledger: Arc<dyn Ledger>,
     jobs: Arc<JobBoard>,
     batches: Batches,
@@ -117,6 +117,7 @@ pub async fn check(
     cache_key: Option<CacheKey>,
 ) -> Result<Catalog, StartError> {
     let (sandbox, connector) = engine(settings, env, cache_key)?;
+    Providers::read(settings, env)?;
     let egress = Egress::new(connector, settings.egress_limits());
     let workshop = Workshop::open(settings, env, MasterKeys::default(), sandbox, egress)?;
     let fixtures = Fixtures::load_dir(&settings.fixtures)?;
@@ -169,11 +170,12 @@ impl Gateway {
         let cache_key = CacheKey(store::cache_key(&settings.data)?);
         let (sandbox, connector) = engine(&settings, env, Some(cache_key))?;
         let egress = Egress::new(connector.clone(), settings.egress_limits());
+        let providers = Providers::read(&settings, env)?;
         let master = master_keys(&settings, env)?;
-        let workshop = Workshop::open(&settings, env, master.clone(), sandbox.clone(), egress)?;
+        let workshop = Workshop::open(&settings, env, master.clone(), sandbox.clone(), egress.clone())?;
         let (tenants, follower) = Tenants::open(workshop, store.clone()).await?;
         check_maintenance(&settings, &tenants.catalog(DEFAULT_TENANT))?;
-        let keys = Keys::load(store).await?;
+        let callers = Callers::new(Keys::load(store).await?, providers, &settings, egress);
         let batches = Batches::open(store.clone(), settings.batch.max_active_per_user).await?;
         let admission = Admission::open(&settings.limits, store.clone()).await?;
         let gate = Gate::new(sandbox.clone(), connector.clone(), settings.budgets(), settings.adaptors_dir());
@@ -184,7 +186,7 @@ impl Gateway {
             follower: Mutex::new(Some(follower)),
             master,
             store: store.clone(),
-            keys,
+            callers,
             ledger,
             jobs: Arc::default(),
             batches,
@@ -240,9 +242,14 @@ impl Gateway {
         bundled_adaptors().any(|bundled| bundled == name)
     }
 
+    /// All who may call.
+    pub fn callers(&self) -> &Callers {
+        &self.callers
+    }
+
     /// The active keys.
     pub fn keys(&self) -> &Keys {
-        &self.keys
+        self.callers.keys()
     }
 
     /// Where records go.
@@ -274,7 +281,8 @@ impl Gateway {
 
     /// What the gateway does beside serving requests, until `stop`: it follows keys, tenants and batches.
     pub fn start_following(&self, store: Store, stop: &CancellationToken) {
-        tokio::spawn(self.keys.clone().follow(store, stop.clone()));
+        tokio::spawn(self.keys().clone().follow(store, stop.clone()));
+        self.callers.follow(stop);
         let follower = self.follower.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(follower) = follower {
             tokio::spawn(follower.run(stop.clone()));

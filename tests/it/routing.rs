@@ -7,10 +7,8 @@ use std::sync::{
 };
 
 use airlock_tests::{
-    Body, Gate, GatewayBuilder, TestGateway, Upstream, completion, error, eventually, guest, json, until,
-    within,
+    Gate, GatewayBuilder, TestGateway, Upstream, completion, error, eventually, json, until, within,
 };
-use http::Response;
 use serde_json::json;
 
 pub(super) fn chat(gateway: &TestGateway) -> reqwest::RequestBuilder {

@@ -51,6 +51,12 @@ pub fn log_of(request_id: &str) -> Vec<Line> {
     all.iter().filter(|l| l.fields.get("request_id").is_some_and(|id| id == request_id)).cloned().collect()
 }
 
+/// Whether a text stands anywhere in the log.
+pub fn log_has(text: &str) -> bool {
+    let all = lines().lock().unwrap();
+    all.iter().any(|line| line.fields.values().any(|value| value.contains(text)))
+}
+
 struct Collector(&'static Mutex<Vec<Line>>);
 
 impl Subscriber for Collector {

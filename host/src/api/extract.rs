@@ -14,7 +14,7 @@ use rand::Rng as _;
 
 use super::error::{ApiError, ErrorKind};
 use crate::{
-    auth::{self, Caller, Keys},
+    auth::{self, Caller, Callers},
     chunks::Chunks,
     routing::Scope,
 };
@@ -65,20 +65,23 @@ impl<S: Send + Sync> FromRequestParts<S> for ScopePath {
 }
 
 /// Who asks for inference with a body, before anything of the body is read.
-pub(super) async fn authenticate(keys: &Keys, request: Request) -> Result<(Caller, Parts, Body), ApiError> {
-    authenticate_as(keys, Vendor::OpenAi, request).await
+pub(super) async fn authenticate(
+    callers: &Callers,
+    request: Request,
+) -> Result<(Caller, Parts, Body), ApiError> {
+    authenticate_as(callers, Vendor::OpenAi, request).await
 }
 
 /// The same, of somebody who may show the key as this vendor's clients do.
 pub(super) async fn authenticate_as(
-    keys: &Keys,
+    callers: &Callers,
     vendor: Vendor,
     request: Request,
 ) -> Result<(Caller, Parts, Body), ApiError> {
     let (parts, body) = request.into_parts();
     let caller = match vendor {
-        Vendor::OpenAi => keys.authenticate_for(auth::Scope::Inference, &parts.headers),
-        Vendor::Anthropic => keys.authenticate_either_for(auth::Scope::Inference, &parts.headers),
+        Vendor::OpenAi => callers.authenticate_for(auth::Scope::Inference, &parts.headers).await,
+        Vendor::Anthropic => callers.authenticate_either_for(auth::Scope::Inference, &parts.headers).await,
     };
     match caller {
         Ok(caller) => Ok((caller, parts, body)),

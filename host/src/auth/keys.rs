@@ -10,12 +10,11 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use http::HeaderMap;
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{AuthError, Caller, Scope, bearer, bearer_or_api_key};
+use super::{AuthError, Caller};
 use crate::store::{ApiKey, ChangeWatch, Store, StoreError, now};
 
 /// How often the store is asked for changed keys.
@@ -51,24 +50,8 @@ impl Keys {
         Ok(())
     }
 
-    /// The caller behind a request's bearer token, where the key was made for this `scope`.
-    pub fn authenticate_for(&self, scope: Scope, headers: &HeaderMap) -> Result<Caller, AuthError> {
-        self.authenticate(headers).and_then(|caller| within(scope, caller))
-    }
-
-    /// The same, where the key may stand in `x-api-key` instead.
-    pub fn authenticate_either_for(&self, scope: Scope, headers: &HeaderMap) -> Result<Caller, AuthError> {
-        self.holder(bearer_or_api_key(headers)).and_then(|caller| within(scope, caller))
-    }
-
-    /// The caller behind a request's bearer token. Look-up is by digest, so that the time it takes says
-    /// nothing about keys that exist.
-    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, AuthError> {
-        self.holder(bearer(headers))
-    }
-
-    fn holder(&self, token: Option<&[u8]>) -> Result<Caller, AuthError> {
-        let token = token.ok_or(AuthError::Missing)?;
+    /// The caller whose key this is. Look-up is by digest, so that the time it takes says nothing about keys that exist.
+    pub(super) fn holder(&self, token: &[u8]) -> Result<Caller, AuthError> {
         let digest: [u8; 32] = Sha256::digest(token).into();
         // Before the keys are: what is missing from keys that are newer than this is missing.
         let is_blind = self.0.is_blind.load(Ordering::Acquire);
@@ -123,10 +106,6 @@ impl Keys {
     }
 }
 
-fn within(scope: Scope, caller: Caller) -> Result<Caller, AuthError> {
-    if caller.scopes.contains(scope) { Ok(caller) } else { Err(AuthError::Scope(scope)) }
-}
-
 /// Those that count: neither revoked, nor without the member that they were made for.
 fn snapshot(keys: Vec<ApiKey>) -> Snapshot {
     let active = keys.into_iter().filter(|key| key.revoked_at.is_none());
@@ -145,5 +124,6 @@ fn caller(key: ApiKey) -> Option<Caller> {
         expires_at: key.expires_at,
         groups: Arc::default(),
         domain: None,
+        identity: None,
     })
 }

@@ -1,7 +1,9 @@
-//! Bearer token → [`Caller`], from a snapshot in memory.
+//! Bearer token → [`Caller`]: a key from a snapshot in memory, a token of others from those who give it out.
 
+mod callers;
 mod keys;
 mod rights;
+mod tokens;
 
 use std::{fmt, sync::Arc};
 
@@ -9,20 +11,25 @@ use airlock_sandbox::User;
 use http::{HeaderMap, header};
 use rand::{Rng as _, distr::Alphanumeric};
 
+pub use callers::Callers;
 pub use keys::Keys;
 pub use rights::{Role, Scope, Scopes};
+pub use tokens::Providers;
+
+/// What every API key begins with, and no token of others.
+const KEY_PREFIX: &str = "sk-airlock-";
 
 /// Who makes a request. There is none without a checked token.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// The key's id.
+    /// The key's id; with a token the same as `user`.
     pub key_id: Arc<str>,
-    /// The key's name.
+    /// The key's name; with a token that of who shows it.
     pub name: Arc<str>,
     /// Whose key it is.
     pub tenant: Arc<str>,
     /// The person or program: what limits for each user count by, and what usage is reported by. With an API key its
-    /// member, or the key's id where it was made for none.
+    /// member, or the key's id where it was made for none; with a token `ISSUER#SUBJECT`.
     pub user: Arc<str>,
     /// What its holder is.
     pub role: Role,
@@ -34,6 +41,25 @@ pub struct Caller {
     pub groups: Arc<[String]>,
     /// The caller's identity domain. API keys have none.
     pub domain: Option<Arc<str>>,
+    /// What the token says of them. API keys say nothing.
+    pub identity: Option<Arc<Identity>>,
+}
+
+/// Somebody as those know them who have given them their token.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Their id there.
+    pub subject: String,
+    /// What they are called in short.
+    pub username: String,
+    /// What they are called.
+    pub full_name: String,
+    /// The id of where they have logged in.
+    pub provider_id: String,
+    /// What that is called; may be empty.
+    pub provider_name: String,
+    /// How their token was checked: `oidc`, `oauth2` or `globus`.
+    pub service: &'static str,
 }
 
 impl Caller {
@@ -61,6 +87,10 @@ pub enum AuthError {
     Scope(Scope),
     /// A token that is no known key, while nobody can say which keys there are.
     StoreUnavailable,
+    /// A token of others that does not count, and why.
+    Token(&'static str),
+    /// A token of others, while those who give them out cannot be asked.
+    Unavailable,
 }
 
 /// A key that was just made.
@@ -75,7 +105,7 @@ impl NewKey {
     /// 43 letters and digits: 256 bits of randomness.
     pub fn generate() -> Self {
         let random = |n| rand::rng().sample_iter(Alphanumeric).take(n).map(char::from).collect::<String>();
-        Self { id: format!("key_{}", random(12)), secret: format!("sk-airlock-{}", random(43)) }
+        Self { id: format!("key_{}", random(12)), secret: format!("{KEY_PREFIX}{}", random(43)) }
     }
 }
 
@@ -123,7 +153,7 @@ mod tests {
     fn keys_are_long_distinct_and_hidden_from_debug() {
         let (a, b) = (NewKey::generate(), NewKey::generate());
         assert_ne!(a.secret, b.secret);
-        assert_eq!(a.secret.len(), "sk-airlock-".len() + 43);
+        assert_eq!(a.secret.len(), KEY_PREFIX.len() + 43);
         assert!(!format!("{a:?}").contains(&a.secret));
     }
 }

@@ -41,6 +41,7 @@ mod tests {
             expires_at: None,
             groups: groups.iter().map(|g| (*g).to_owned()).collect(),
             domain: domain.map(Into::into),
+            identity: None,
         };
         let rules = Access { groups: vec!["g1".into()], domains: vec!["anl.gov".into()] };
         assert!(Access::default().allows(&caller(&[], None)));

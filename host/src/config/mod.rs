@@ -1,12 +1,13 @@
 //! Settings: `airlock.toml`, then `AIRLOCK_…` variables, then flags; read once, checked, handed on as
 //! plain data. The only room that reads the environment.
 
+mod auth;
 mod callbacks;
 mod cors;
 mod database;
 mod env;
-mod live;
 mod limits;
+mod live;
 mod process;
 mod routing;
 mod sections;
@@ -23,6 +24,7 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use auth::*;
 pub use cors::CorsSection;
 pub use database::DatabaseUrl;
 pub use env::Env;
@@ -83,6 +85,8 @@ pub struct Settings {
     pub metrics: bool,
     /// Clusters that are down: a notice for each, which clients get with a 503.
     pub maintenance: BTreeMap<String, String>,
+    /// Tokens of others that may call.
+    pub auth: AuthSection,
     /// Pages in browsers.
     pub cors: CorsSection,
     /// The sandbox.
@@ -126,6 +130,7 @@ impl Default for Settings {
             master_key_file: None,
             metrics: false,
             maintenance: BTreeMap::new(),
+            auth: AuthSection::default(),
             cors: CorsSection::default(),
             sandbox: SandboxSection::default(),
             routing: RoutingSection::default(),
@@ -165,7 +170,7 @@ pub struct Overrides {
 /// A setting that cannot be used. The text names the setting, where it came from and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct ConfigError(pub(super) String);
+pub struct ConfigError(pub(crate) String);
 
 impl Settings {
     /// Reads the file (a missing `airlock.toml` is no mistake, a missing named file is one), the
@@ -192,6 +197,7 @@ impl Settings {
         self.cors.check().map_err(ConfigError)?;
         self.routing.check().map_err(ConfigError)?;
         self.limits.check().map_err(ConfigError)?;
+        self.auth.check().map_err(ConfigError)?;
         let SandboxSection { slots, cpu_ms, wall_seconds, memory_mib, .. } = self.sandbox;
         let rules = [
             (slots == 0, "sandbox.slots must be at least 1"),

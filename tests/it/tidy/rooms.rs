@@ -21,7 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store",    &["config"]),
     ("observe",  &["config"]),
     ("process",  &["config"]),
-    ("auth",     &["store"]),
+    ("auth",     &["config", "store"]),
     ("catalog",  &["auth", "config", "fixtures", "pulse"]),
     ("registry", &["catalog", "intake"]),
     ("relay",    &["chunks", "ledger"]),

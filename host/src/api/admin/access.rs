@@ -39,13 +39,13 @@ impl Wish {
 }
 
 /// Lets pass who may do this to this tenant.
-pub(super) fn allow(
+pub(super) async fn allow(
     gateway: &Gateway,
     headers: &HeaderMap,
     tenant: &str,
     wish: Wish,
 ) -> Result<Allowed, ApiError> {
-    let caller = gateway.keys().authenticate(headers)?;
+    let caller = gateway.callers().authenticate(headers).await?;
     let is_own = *caller.tenant == *tenant || caller.role == Role::Operator;
     if !is_own || !gateway.tenants().has(tenant) {
         return Err(no_tenant(tenant));

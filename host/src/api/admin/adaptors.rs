@@ -39,7 +39,7 @@ pub(super) async fn read(
     Path((tenant, name)): Names,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Read)?;
+    let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Read).await?;
     Ok(thing::answer(StatusCode::OK, &find(worker.gateway(), Kind::Adaptor, &tenant, &name).await?))
 }
 
@@ -50,7 +50,7 @@ pub(super) async fn delete(
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
     let gateway = worker.gateway();
-    let allowed = allow(gateway, &headers, &tenant, Wish::Define)?;
+    let allowed = allow(gateway, &headers, &tenant, Wish::Define).await?;
     let expect = thing::expectation(&headers)?;
     find(gateway, Kind::Adaptor, &tenant, &name).await?;
     let delete = |kind: &str, name: &str, expect| Change::Delete {
@@ -72,7 +72,7 @@ pub(super) async fn versions(
     Path((tenant, name)): Names,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
-    let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Read)?;
+    let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Read).await?;
     find(worker.gateway(), Kind::Adaptor, &tenant, &name).await?;
     let mut found = versions_of(worker.gateway(), &tenant, &name).await?;
     found.sort_by_key(|version| version.revision);
@@ -135,7 +135,7 @@ pub(super) async fn roll_out(
 ) -> Result<Response, ApiError> {
     let gateway = worker.gateway();
     let (parts, body) = request.into_parts();
-    let allowed = allow(gateway, &parts.headers, &tenant, Wish::Define)?;
+    let allowed = allow(gateway, &parts.headers, &tenant, Wish::Define).await?;
     let wanted: Wanted = thing::body(&parts.headers, body).await?;
     let versions = versions_of(gateway, &tenant, &name).await?;
     let digests =
@@ -159,7 +159,7 @@ pub(super) async fn roll_back(
     Path((tenant, name)): Names,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let allowed = allow(worker.gateway(), &headers, &tenant, Wish::Define)?;
+    let allowed = allow(worker.gateway(), &headers, &tenant, Wish::Define).await?;
     decide(worker.gateway(), &allowed, &name, "rollback", |rollout| rollout.roll_back(now())).await
 }
 

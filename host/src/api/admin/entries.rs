@@ -123,7 +123,7 @@ fn all(api: Api, collection: Collection) -> Api {
 fn one(api: Api, collection: Collection) -> Api {
     type Names = Path<(String, String)>;
     let read = move |State(worker): State<Worker>, Path((tenant, name)): Names, headers: HeaderMap| async move {
-        let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Read)?;
+        let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Read).await?;
         let document = find(worker.gateway(), collection.kind, &tenant, &name).await?;
         Ok::<_, ApiError>(thing::answer(StatusCode::OK, &document))
     };
@@ -131,7 +131,7 @@ fn one(api: Api, collection: Collection) -> Api {
         replace(&worker, collection, &tenant, &name, request).await
     };
     let delete = move |State(worker): State<Worker>, Path((tenant, name)): Names, headers: HeaderMap| async move {
-        let allowed = allow(worker.gateway(), &headers, &tenant, collection.wish)?;
+        let allowed = allow(worker.gateway(), &headers, &tenant, collection.wish).await?;
         let expect = thing::expectation(&headers)?;
         find(worker.gateway(), collection.kind, &allowed.tenant, &name).await?;
         remove(worker.gateway(), &allowed, collection.kind, &name, expect).await
@@ -156,7 +156,7 @@ pub(super) async fn list(
     headers: &HeaderMap,
     shown: fn(&Document) -> Value,
 ) -> Result<Json<Value>, ApiError> {
-    let Allowed { tenant, .. } = allow(gateway, headers, tenant, Wish::Read)?;
+    let Allowed { tenant, .. } = allow(gateway, headers, tenant, Wish::Read).await?;
     let page = Page::of(query)?;
     let found = gateway.store().page(&tenant, kind.as_str(), page.after.as_deref(), page.to_ask()).await?;
     Ok(Json(page.list(found, |document| document.name.clone(), shown)))
@@ -168,7 +168,7 @@ async fn create(
     tenant: &str,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (allowed, headers, body) = begin(worker, collection, tenant, request)?;
+    let (allowed, headers, body) = begin(worker, collection, tenant, request).await?;
     let spec: Value = thing::body(&headers, body).await?;
     let Some(name) = collection.kind.name_of(&spec) else {
         let message = format!("It needs a name: `PUT` it to its path below `{}`.", collection.path);
@@ -184,7 +184,7 @@ async fn replace(
     name: &str,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (allowed, headers, body) = begin(worker, collection, tenant, request)?;
+    let (allowed, headers, body) = begin(worker, collection, tenant, request).await?;
     let expect = thing::expectation(&headers)?;
     let spec: Value = thing::body(&headers, body).await?;
     match collection.kind.name_of(&spec) {
@@ -197,14 +197,14 @@ async fn replace(
     put(worker.gateway(), &allowed, collection.kind, name, &spec, expect).await
 }
 
-fn begin(
+async fn begin(
     worker: &Worker,
     collection: Collection,
     tenant: &str,
     request: Request,
 ) -> Result<(Allowed, HeaderMap, Body), ApiError> {
     let (parts, body) = request.into_parts();
-    let allowed = allow(worker.gateway(), &parts.headers, tenant, collection.wish)?;
+    let allowed = allow(worker.gateway(), &parts.headers, tenant, collection.wish).await?;
     Ok((allowed, parts.headers, body))
 }
 

@@ -104,7 +104,7 @@ async fn list(
     Path(tenant): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
-    let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Manage)?;
+    let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Manage).await?;
     let keys = worker.gateway().store().keys().await?;
     let data: Vec<Value> = keys.iter().filter(|key| key.tenant == tenant).map(shown).collect();
     Ok(Json(json!({ "object": "list", "data": data, "has_more": false, "next": null })))
@@ -118,7 +118,7 @@ async fn create(
 ) -> Result<Response, ApiError> {
     let gateway = worker.gateway();
     let (parts, body) = request.into_parts();
-    let Allowed { caller, tenant } = allow(gateway, &parts.headers, &tenant, Wish::Manage)?;
+    let Allowed { caller, tenant } = allow(gateway, &parts.headers, &tenant, Wish::Manage).await?;
     let order: Order = thing::body(&parts.headers, body).await?;
     thing::check_name("a key", &order.name)?;
     if let Some(member) = &order.member {
@@ -167,7 +167,7 @@ async fn revoke(
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
     let gateway = worker.gateway();
-    let Allowed { caller, tenant } = allow(gateway, &headers, &tenant, Wish::Manage)?;
+    let Allowed { caller, tenant } = allow(gateway, &headers, &tenant, Wish::Manage).await?;
     let keys = gateway.store().keys().await?;
     let found = keys
         .iter()

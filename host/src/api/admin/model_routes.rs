@@ -91,7 +91,7 @@ async fn route(
     headers: HeaderMap,
 ) -> Result<Json<ModelRoute>, ApiError> {
     let gateway = worker.gateway();
-    let Allowed { tenant, .. } = allow(gateway, &headers, &tenant, Wish::Read)?;
+    let Allowed { tenant, .. } = allow(gateway, &headers, &tenant, Wish::Read).await?;
     let catalog = gateway.catalog(&tenant);
     let (endpoints, why) = match (catalog.federated(&model), catalog.endpoints_of(&model)) {
         (Some(federated), _) => {

@@ -84,7 +84,7 @@ async fn read(
     Path((tenant, name)): Names,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
-    let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Read)?;
+    let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Read).await?;
     Ok(Json(shown(&find(worker.gateway(), Kind::Secret, &tenant, &name).await?)))
 }
 
@@ -104,7 +104,7 @@ async fn replace(
 ) -> Result<Response, ApiError> {
     let gateway = worker.gateway();
     let (parts, body) = request.into_parts();
-    let allowed = allow(gateway, &parts.headers, &tenant, Wish::Define)?;
+    let allowed = allow(gateway, &parts.headers, &tenant, Wish::Define).await?;
     thing::check_name("a secret", &name)?;
     let expect = thing::expectation(&parts.headers)?;
     let Order { value, origin, header } = thing::body(&parts.headers, body).await?;
@@ -143,7 +143,7 @@ async fn delete(
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
     let gateway = worker.gateway();
-    let allowed = allow(gateway, &headers, &tenant, Wish::Define)?;
+    let allowed = allow(gateway, &headers, &tenant, Wish::Define).await?;
     let expect = thing::expectation(&headers)?;
     find(gateway, Kind::Secret, &allowed.tenant, &name).await?;
     remove(gateway, &allowed, Kind::Secret, &name, expect).await

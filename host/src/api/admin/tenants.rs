@@ -72,8 +72,8 @@ async fn list(
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
     let gateway = worker.gateway();
-    let own = gateway.keys().authenticate(&headers)?.tenant.to_string();
-    let Allowed { caller, .. } = allow(gateway, &headers, &own, Wish::Read)?;
+    let own = gateway.callers().authenticate(&headers).await?.tenant.to_string();
+    let Allowed { caller, .. } = allow(gateway, &headers, &own, Wish::Read).await?;
     let page = Page::of(query.as_deref())?;
     let mut names: Vec<String> = match caller.role {
         Role::Operator => gateway.tenants().names(),
@@ -107,7 +107,7 @@ async fn document(worker: &Worker, name: &str) -> Result<Document, ApiError> {
 /// `POST`
 async fn create(State(worker): State<Worker>, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let allowed = allow(worker.gateway(), &parts.headers, DEFAULT_TENANT, Wish::Operate)?;
+    let allowed = allow(worker.gateway(), &parts.headers, DEFAULT_TENANT, Wish::Operate).await?;
     let NewTenant { name, settings } = thing::body(&parts.headers, body).await?;
     thing::check_name("a tenant", &name)?;
     let allowed = Allowed { tenant: name.clone(), ..allowed };
@@ -120,7 +120,7 @@ async fn read(
     Path(tenant): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Read)?;
+    let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Read).await?;
     Ok(thing::answer(StatusCode::OK, &document(&worker, &tenant).await?))
 }
 
@@ -131,7 +131,7 @@ async fn replace(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let allowed = allow(worker.gateway(), &parts.headers, &tenant, Wish::Operate)?;
+    let allowed = allow(worker.gateway(), &parts.headers, &tenant, Wish::Operate).await?;
     let expect = thing::expectation(&parts.headers)?;
     let settings = thing::body(&parts.headers, body).await?;
     put(&worker, &allowed, &tenant, settings, expect).await
@@ -157,7 +157,7 @@ async fn delete(
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
     let gateway = worker.gateway();
-    let allowed = allow(gateway, &headers, &tenant, Wish::Operate)?;
+    let allowed = allow(gateway, &headers, &tenant, Wish::Operate).await?;
     if tenant == DEFAULT_TENANT {
         let message = "The tenant `default` owns what fixtures load, and stays.";
         return Err(ApiError::new(ErrorKind::Forbidden, message));

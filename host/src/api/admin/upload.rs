@@ -128,7 +128,7 @@ pub(super) async fn upload(
 ) -> Result<Response, ApiError> {
     let gateway = worker.gateway();
     let (parts, body) = request.into_parts();
-    let allowed = allow(gateway, &parts.headers, &tenant, Wish::Define)?;
+    let allowed = allow(gateway, &parts.headers, &tenant, Wish::Define).await?;
     let order = Order::of(gateway, &name, query.as_deref(), &parts.headers);
     let begun = order.and_then(|order| Ok((order, gateway.intake().enter(&tenant)?)));
     let (order, slot) = match begun {

@@ -52,7 +52,7 @@ async fn read(
     Path(tenant): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<Usage>, ApiError> {
-    let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Read)?;
+    let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Read).await?;
     let found = worker.gateway().tenants().tenant(&tenant).ok_or_else(|| no_tenant(&tenant))?;
     let (used, limits) = (found.usage().today(), found.limits());
     let begin = Timestamp::from_second(today().saturating_mul(86_400)).unwrap_or_default();

@@ -33,11 +33,18 @@ impl From<AuthError> for ApiError {
                 "Incorrect API key provided. Check that it is complete and has not been revoked.",
             ),
             AuthError::Expired => {
-                Self::new(ErrorKind::InvalidKey, "This API key has expired. Ask for a new one.")
+                Self::new(ErrorKind::InvalidKey, "This API key or token has expired. Ask for a new one.")
             }
             AuthError::Scope(scope) => Self::new(
                 ErrorKind::InsufficientScope,
                 format!("This API key was made without the scope `{}`, which this needs.", scope.as_str()),
+            ),
+            AuthError::Token(why) => {
+                Self::new(ErrorKind::InvalidKey, format!("This token is refused: {why}."))
+            }
+            AuthError::Unavailable => Self::new(
+                ErrorKind::AuthUnavailable,
+                "It cannot be told at the moment whether this token is valid. Try again.",
             ),
             AuthError::StoreUnavailable => Self::new(
                 ErrorKind::StoreUnavailable,

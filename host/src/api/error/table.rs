@@ -78,6 +78,7 @@ pub enum ErrorKind {
     AnswerTimeout,
     Overloaded,
     StoreUnavailable,
+    AuthUnavailable,
     Internal,
 }
 
@@ -100,7 +101,7 @@ pub(super) const INSUFFICIENT_QUOTA: &str = "insufficient_quota";
 
 impl ErrorKind {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 57] = [
+    pub const ALL: [Self; 58] = [
         Self::MissingKey,
         Self::InvalidKey,
         Self::InsufficientScope,
@@ -157,6 +158,7 @@ impl ErrorKind {
         Self::AnswerTimeout,
         Self::Overloaded,
         Self::StoreUnavailable,
+        Self::AuthUnavailable,
         Self::Internal,
     ];
 
@@ -168,8 +170,8 @@ impl ErrorKind {
         }
         use StatusCode as S;
         match self {
-            Self::MissingKey => row(S::UNAUTHORIZED, INVALID, "invalid_api_key", "No `Authorization: Bearer` header. Send an API key; `airlock keys create` makes one."),
-            Self::InvalidKey => row(S::UNAUTHORIZED, INVALID, "invalid_api_key", "The key is unknown, revoked or expired; the message says which of these can be told."),
+            Self::MissingKey => row(S::UNAUTHORIZED, INVALID, "invalid_api_key", "No `Authorization: Bearer` header. Send an API key, which `airlock keys create` makes, or a token of an issuer that the gateway knows."),
+            Self::InvalidKey => row(S::UNAUTHORIZED, INVALID, "invalid_api_key", "The key or token is unknown, revoked, expired or made for something else; the message says which of these can be told."),
             Self::InsufficientScope => row(S::FORBIDDEN, INVALID, "insufficient_scope", "The key was made without the scope that the route needs: `inference` for everything about models."),
             Self::InvalidJson => row(S::BAD_REQUEST, INVALID, "invalid_json", "The body is not one JSON object; the message says where it breaks."),
             Self::InvalidForm => row(S::BAD_REQUEST, INVALID, "invalid_form", "The body is not the form (`multipart/form-data`) that the operation takes; the message says where it breaks. Its text field `model` is needed, once, before anything large."),
@@ -224,6 +226,7 @@ impl ErrorKind {
             Self::AnswerTimeout => row(S::GATEWAY_TIMEOUT, SERVER, "answer_timeout", "The answer was not complete in time (`max_answer_seconds`)."),
             Self::Overloaded => row(S::SERVICE_UNAVAILABLE, SERVER, "overloaded", "Every sandbox (`sandbox.slots`) or every outbound call (`egress.max_open_calls`) is in use, or as many uploads are under way as may be. Try again after `Retry-After`."),
             Self::StoreUnavailable => row(S::SERVICE_UNAVAILABLE, SERVER, "store_unavailable", "The store cannot be read or written. Keys that are known go on; of others it cannot be told whether they are valid. Try again after `Retry-After`."),
+            Self::AuthUnavailable => row(S::SERVICE_UNAVAILABLE, SERVER, "auth_unavailable", "Whoever gives out tokens cannot be asked about this one: away, slow, or asked about too many at once. Keys, and tokens that are known, go on. Try again after `Retry-After`."),
             Self::Internal => row(S::INTERNAL_SERVER_ERROR, SERVER, "internal_error", "A fault of the gateway itself. Please report it with the request id."),
         }
     }

@@ -107,7 +107,7 @@ async fn submit(
     request: Request,
 ) -> Result<Json<Submitted>, ApiError> {
     let gateway = worker.gateway();
-    let (caller, parts, body) = authenticate(gateway.keys(), request).await?;
+    let (caller, parts, body) = authenticate(gateway.callers(), request).await?;
     let order = order(&read_body(&parts.headers, body, MAX_BODY).await?)?;
     let wanted = Asked { operation: Operation::ChatCompletions, body: &[], answer: Some(0) };
     let mut ticket = Ticket::new(gateway.admission(), &caller, &gateway.limits_of(&caller), &wanted);
@@ -167,7 +167,7 @@ async fn list(
     headers: HeaderMap,
 ) -> Result<Json<Vec<Summary>>, ApiError> {
     let gateway = worker.gateway();
-    let caller = gateway.keys().authenticate_for(Scope::Inference, &headers)?;
+    let caller = gateway.callers().authenticate_for(Scope::Inference, &headers).await?;
     let status = wanted_status(query.as_deref().unwrap_or_default())?;
     let batches = gateway.batches().list(&caller, status).await.map_err(told)?;
     Ok(Json(batches.into_iter().map(summary).collect()))
@@ -209,7 +209,7 @@ async fn status(
     headers: HeaderMap,
 ) -> Result<Json<&'static str>, ApiError> {
     let gateway = worker.gateway();
-    let caller = gateway.keys().authenticate_for(Scope::Inference, &headers)?;
+    let caller = gateway.callers().authenticate_for(Scope::Inference, &headers).await?;
     let status = gateway.batches().status(&caller, &id).await.map_err(told)?;
     Ok(Json(status.as_str()))
 }
@@ -221,7 +221,7 @@ async fn result(
     headers: HeaderMap,
 ) -> Result<Json<String>, ApiError> {
     let gateway = worker.gateway();
-    let caller = gateway.keys().authenticate_for(Scope::Inference, &headers)?;
+    let caller = gateway.callers().authenticate_for(Scope::Inference, &headers).await?;
     Ok(Json(gateway.batches().result(&caller, &id).await.map_err(told)?))
 }
 

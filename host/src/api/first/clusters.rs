@@ -71,7 +71,7 @@ pub(super) fn routes(api: Api, base: &str) -> Api {
 
 async fn list_endpoints(State(worker): State<Worker>, headers: HeaderMap) -> Result<Json<Listed>, ApiError> {
     let gateway = worker.gateway();
-    let caller = gateway.keys().authenticate_for(Scope::Inference, &headers)?;
+    let caller = gateway.callers().authenticate_for(Scope::Inference, &headers).await?;
     let clusters = visible_clusters(&gateway.catalog(&caller.tenant), &caller);
     let clusters =
         clusters.into_iter().map(|(name, cluster)| (name.clone(), listed(&name, &cluster))).collect();
@@ -94,7 +94,7 @@ async fn jobs(
     headers: HeaderMap,
 ) -> Result<Json<Report>, ApiError> {
     let gateway = worker.gateway();
-    let caller = gateway.keys().authenticate_for(Scope::Inference, &headers)?;
+    let caller = gateway.callers().authenticate_for(Scope::Inference, &headers).await?;
     // It may ask a backend, which is worth a request.
     let wanted = Asked { operation: Operation::CountTokens, body: &[], answer: None };
     let mut ticket = Ticket::new(gateway.admission(), &caller, &gateway.limits_of(&caller), &wanted);

@@ -20,8 +20,8 @@ struct User {
     name: String,
     username: String,
     user_group_uuids: Vec<String>,
-    idp_id: &'static str,
-    idp_name: &'static str,
+    idp_id: String,
+    idp_name: String,
     auth_service: &'static str,
 }
 
@@ -31,14 +31,27 @@ pub(super) fn routes(api: Api, base: &str) -> Api {
 }
 
 async fn whoami(State(worker): State<Worker>, headers: HeaderMap) -> Result<Json<User>, ApiError> {
-    let caller = worker.gateway().keys().authenticate(&headers)?;
-    Ok(Json(User {
-        id: caller.key_id.to_string(),
-        name: caller.name.to_string(),
-        username: caller.name.to_string(),
-        user_group_uuids: caller.groups.to_vec(),
-        idp_id: "",
-        idp_name: "",
-        auth_service: "airlock",
+    let caller = worker.gateway().callers().authenticate(&headers).await?;
+    let user_group_uuids = caller.groups.to_vec();
+    let (name, id) = (caller.name.to_string(), caller.key_id.to_string());
+    Ok(Json(match caller.identity.as_deref().cloned() {
+        None => User {
+            id,
+            username: name.clone(),
+            name,
+            user_group_uuids,
+            idp_id: String::new(),
+            idp_name: String::new(),
+            auth_service: "airlock",
+        },
+        Some(identity) => User {
+            id: identity.subject,
+            name: identity.full_name,
+            username: identity.username,
+            user_group_uuids,
+            idp_id: identity.provider_id,
+            idp_name: identity.provider_name,
+            auth_service: identity.service,
+        },
     }))
 }

@@ -58,7 +58,7 @@ async fn list(
     ScopePath(scope): ScopePath,
     headers: HeaderMap,
 ) -> Result<Json<Models>, ApiError> {
-    let data = names(&worker, &scope, &headers)?.into_iter().map(model).collect();
+    let data = names(&worker, &scope, &headers).await?.into_iter().map(model).collect();
     Ok(Json(Models { object: "list", data }))
 }
 
@@ -68,7 +68,7 @@ async fn retrieve(
     params: RawPathParams,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let names = names(&worker, &scope, &headers)?;
+    let names = names(&worker, &scope, &headers).await?;
     let id = params.iter().find(|(name, _)| *name == "id").map_or("", |(_, id)| id);
     if !names.iter().any(|name| name == id) {
         return Err(RouteError::UnknownModel(id.to_owned()).into());
@@ -76,9 +76,9 @@ async fn retrieve(
     Ok(Json(model(id.to_owned())).into_response())
 }
 
-fn names(worker: &Worker, scope: &Scope, headers: &HeaderMap) -> Result<Vec<String>, ApiError> {
+async fn names(worker: &Worker, scope: &Scope, headers: &HeaderMap) -> Result<Vec<String>, ApiError> {
     let gateway = worker.gateway();
-    let caller = gateway.keys().authenticate_for(auth::Scope::Inference, headers)?;
+    let caller = gateway.callers().authenticate_for(auth::Scope::Inference, headers).await?;
     Ok(visible_models(&gateway.catalog(&caller.tenant), scope, &caller)?)
 }
 

@@ -135,7 +135,7 @@ async fn run(
 ) -> Result<(Opened, Plan), ApiError> {
     let Progress { entry, course, successor } = progress;
     let gateway = worker.gateway();
-    let (caller, parts, body) = authenticate_as(gateway.keys(), operation.vendor(), request).await?;
+    let (caller, parts, body) = authenticate_as(gateway.callers(), operation.vendor(), request).await?;
     entry.note(|r| r.caller = Some(Arc::clone(&caller.name)));
 
     let (settings, limits) = (gateway.settings(), gateway.limits_of(&caller));

@@ -64,7 +64,7 @@ impl About {
     /// A route for every key.
     pub(in crate::api) fn keyed(summary: &'static str) -> Self {
         let about = Self { needs_key: true, ..Self::open(summary) };
-        about.fails(&[E::MissingKey, E::InvalidKey, E::StoreUnavailable])
+        about.fails(&[E::MissingKey, E::InvalidKey, E::StoreUnavailable, E::AuthUnavailable])
     }
 
     /// A route for keys with the scope `inference`.
