@@ -76,6 +76,7 @@ test-rust: build build-guests
     @scripts/registry
     @scripts/redis
     @scripts/oidc-provider
+    @scripts/prometheus
     @echo "==> tests"
     cargo test --locked --workspace --no-fail-fast
     cd adaptors && cargo test --locked

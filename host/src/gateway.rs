@@ -1,5 +1,7 @@
 //! Everything that serving needs, assembled: shared by all workers, plus what each worker has alone.
 
+mod start;
+
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -8,83 +10,34 @@ use std::{
     time::Duration,
 };
 
-use airlock_sandbox::{CacheKey, Connector, Egress, Sandbox, Tenant, TenantLimits};
+use airlock_sandbox::{CacheKey, Connector, Egress, Sandbox};
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    admission::{Admission, AdmissionError, CallerLimits},
+    accounts::Accounts,
+    admission::{Admission, CallerLimits},
     auth::{Caller, Callers, Keys, Providers},
     batch::Batches,
-    catalog::{Catalog, Uploads},
-    config::{ConfigError, Env, Settings},
-    fixtures::{Fixtures, Mistakes, bundled_adaptors},
+    catalog::Catalog,
+    config::{Env, Settings},
+    fixtures::bundled_adaptors,
     gate::Gate,
     gauge::Gauge,
     intake::Intake,
     jobs::JobBoard,
-    ledger::Ledger,
+    ledger::{Ledger, Ledgers},
+    observe::{LogDrops, Metrics},
     store::{self, Store, StoreError},
-    tenants::{
-        DEFAULT_TENANT, Follower, MasterKeys, Nothing, Notices, OpenError, Plan, ReloadError, SecretError,
-        Secrets, Tenants, Workshop,
-    },
+    tenants::{DEFAULT_TENANT, Follower, MasterKeys, Tenants, Workshop},
 };
+
+pub use self::start::{StartError, check, master_keys};
+use self::start::{check_maintenance, engine};
 
 /// Large bodies that are checked at one moment.
 const LARGE_BODIES: usize = 2;
-
-/// Why the gateway cannot start, or what `airlock check` found.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Mistakes in the fixtures.
-    #[error("{0}")]
-    Fixtures(#[from] Mistakes),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A master key that is none.
-    #[error(transparent)]
-    MasterKey(#[from] SecretError),
-    /// A notice for a cluster that the fixtures do not have.
-    #[error("maintenance.{0}: there is no cluster of this name; correct or remove the setting")]
-    Maintenance(String),
-    /// A setting that the environment does not fit.
-    #[error(transparent)]
-    Settings(#[from] ConfigError),
-    /// The sandbox's pool.
-    #[error("{0}")]
-    Sandbox(String),
-    /// It ends.
-    #[error("the gateway is stopping")]
-    Stopping,
-    /// Limits.
-    #[error(transparent)]
-    Admission(#[from] AdmissionError),
-    /// Certificates.
-    #[error("the certificates for calls to backends cannot be read: {0}")]
-    Egress(String),
-}
-
-impl From<ReloadError> for StartError {
-    fn from(error: ReloadError) -> Self {
-        match error {
-            ReloadError::Fixtures(mistakes) => Self::Fixtures(mistakes),
-            ReloadError::Maintenance(name) => Self::Maintenance(name),
-            ReloadError::Stopping => Self::Stopping,
-        }
-    }
-}
-
-impl From<OpenError> for StartError {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Fixtures(mistakes) => Self::Fixtures(mistakes),
-            OpenError::Store(error) => Self::Store(error),
-        }
-    }
-}
 
 /// A gateway that can serve. Several may live in one process.
 pub struct Gateway {
@@ -96,6 +49,9 @@ pub struct Gateway {
     store: Store,
     callers: Callers,
     ledger: Arc<dyn Ledger>,
+    accounts: Option<Accounts>,
+    metrics: Arc<Metrics>,
+    log: Mutex<LogDrops>,
     jobs: Arc<JobBoard>,
     batches: Batches,
     admission: Arc<Admission>,
@@ -110,53 +66,16 @@ pub struct Gateway {
     draining: AtomicBool,
 }
 
-/// Loads fixtures and adaptors and checks all that can be checked without serving, and without a store.
-pub async fn check(
-    settings: &Settings,
-    env: &Env,
-    cache_key: Option<CacheKey>,
-) -> Result<Catalog, StartError> {
-    let (sandbox, connector) = engine(settings, env, cache_key)?;
-    Providers::read(settings, env)?;
-    let egress = Egress::new(connector, settings.egress_limits());
-    let workshop = Workshop::open(settings, env, MasterKeys::default(), sandbox, egress)?;
-    let fixtures = Fixtures::load_dir(&settings.fixtures)?;
-    let tenant = Tenant::new(DEFAULT_TENANT, TenantLimits::default());
-    let plan = Plan {
-        tenant: &tenant,
-        fixtures: &fixtures,
-        uploads: &Uploads::new(),
-        secrets: &Secrets::new(),
-        notices: Notices::new(),
-        components: &Nothing,
-    };
-    let catalog = workshop.build(plan).await?;
-    check_maintenance(settings, &catalog)?;
-    Ok(catalog)
-}
-
-fn engine(
-    settings: &Settings,
-    env: &Env,
-    cache_key: Option<CacheKey>,
-) -> Result<(Sandbox, Connector), StartError> {
-    let callbacks = settings.callback_settings(env)?;
-    let sandbox =
-        Sandbox::new(&settings.sandbox_settings(cache_key, callbacks)).map_err(StartError::Sandbox)?;
-    let connector = Connector::new(&settings.connect_settings()).map_err(StartError::Egress)?;
-    Ok((sandbox, connector))
-}
-
-/// The keys that tenants' secrets are encrypted with: of the environment, or of a file.
-pub fn master_keys(settings: &Settings, env: &Env) -> Result<MasterKeys, StartError> {
-    let text = settings.master_keys(env)?;
-    Ok(MasterKeys::parse(&text.unwrap_or_default())?)
-}
-
-/// Every notice is for a cluster that there is.
-fn check_maintenance(settings: &Settings, catalog: &Catalog) -> Result<(), StartError> {
-    let unknown = settings.maintenance.keys().find(|name| catalog.cluster(name).is_none());
-    unknown.map_or(Ok(()), |name| Err(StartError::Maintenance(name.clone())))
+/// Metrics first: they are the cheapest.
+fn all_ledgers(
+    further: Arc<dyn Ledger>,
+    accounts: Option<&Accounts>,
+    metrics: &Arc<Metrics>,
+) -> Arc<dyn Ledger> {
+    let mut all: Vec<Arc<dyn Ledger>> = vec![Arc::clone(metrics) as Arc<dyn Ledger>];
+    all.extend(accounts.map(|accounts| Arc::new(accounts.clone()) as Arc<dyn Ledger>));
+    all.push(further);
+    Arc::new(Ledgers(all))
 }
 
 impl Gateway {
@@ -180,6 +99,9 @@ impl Gateway {
         let admission = Admission::open(&settings.limits, store.clone()).await?;
         let gate = Gate::new(sandbox.clone(), connector.clone(), settings.budgets(), settings.adaptors_dir());
         let intake = Intake::new(settings.data.clone());
+        let accounts = settings.ledger.records.then(|| Accounts::new(store, settings.ledger.keep_days));
+        let metrics = Arc::new(Metrics::new().map_err(StartError::Metrics)?);
+        let ledger = all_ledgers(ledger, accounts.as_ref(), &metrics);
         Ok(Arc::new(Self {
             settings: ArcSwap::from_pointee(settings),
             tenants,
@@ -188,6 +110,9 @@ impl Gateway {
             store: store.clone(),
             callers,
             ledger,
+            accounts,
+            metrics,
+            log: Mutex::default(),
             jobs: Arc::default(),
             batches,
             admission,
@@ -257,6 +182,43 @@ impl Gateway {
         &self.ledger
     }
 
+    /// Records on their way into the store, where they are kept.
+    pub fn accounts(&self) -> Option<&Accounts> {
+        self.accounts.as_ref()
+    }
+
+    /// What is counted of requests.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The log of the process is counted there.
+    pub fn watch_log(&self, drops: LogDrops) {
+        *self.log.lock().unwrap_or_else(PoisonError::into_inner) = drops;
+    }
+
+    /// Lines of the log that were dropped.
+    pub fn log_lines_dropped(&self) -> u64 {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).get()
+    }
+
+    /// Outbound calls that may be open at one moment.
+    pub fn max_open_calls(&self) -> usize {
+        self.connector.max_open_calls()
+    }
+
+    /// Writes down what was used and recorded last, once no request is open any more.
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        let accounts = async {
+            match &self.accounts {
+                Some(accounts) => accounts.flush().await,
+                None => Ok(()),
+            }
+        };
+        let (used, recorded) = tokio::join!(self.tenants.settle(), accounts);
+        used.and(recorded)
+    }
+
     /// What clusters are running.
     pub fn jobs(&self) -> &Arc<JobBoard> {
         &self.jobs
@@ -289,6 +251,9 @@ impl Gateway {
         }
         tokio::spawn(self.tenants.clone().keep_books(stop.clone()));
         tokio::spawn(Arc::clone(&self.admission).keep(stop.clone()));
+        if let Some(accounts) = &self.accounts {
+            tokio::spawn(accounts.clone().keep(stop.clone()));
+        }
         // A way out of its own, as connections belong to the thread that opened them.
         let egress = Egress::new(self.connector.clone(), self.settings().egress_limits());
         let period = Duration::from_secs(self.settings().batch.poll_seconds);

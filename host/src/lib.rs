@@ -3,6 +3,7 @@
 //! A request walks through the rooms in one direction: `api` → `auth` → `routing` → the sandbox (its own
 //! crate) → `relay` → `ledger`. `docs/architecture.md` is the map.
 
+pub mod accounts;
 pub mod admission;
 pub mod api;
 pub mod auth;

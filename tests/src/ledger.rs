@@ -20,9 +20,9 @@ impl Default for Recorder {
 }
 
 impl Ledger for Recorder {
-    fn settle(&self, record: Record) {
+    fn settle(&self, record: &Record) {
         let panics = self.panics_at.lock().unwrap().as_deref() == Some(&*record.request_id);
-        self.records.lock().unwrap().push(record);
+        self.records.lock().unwrap().push(record.clone());
         self.count.send_modify(|n| *n += 1);
         assert!(!panics, "the ledger was told to panic");
     }

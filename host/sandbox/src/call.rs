@@ -117,7 +117,8 @@ impl Sandbox {
         let tenants = plan.grant.tenant().instance()?;
         let slot = Slot { _pools: self.slot()?, _tenants: tenants };
         let usage = plan.grant.tenant().usage();
-        let clock = plan.meter.as_ref().map_or_else(|| CpuClock::new(usage), Meter::clock);
+        let own = || CpuClock::new(usage, plan.egress.spent().clone());
+        let clock = plan.meter.as_ref().map_or_else(own, Meter::clock);
         let pacing = Pacing { clock, pace: Arc::clone(&plan.pace), wall: plan.budgets.wall };
         let (sandbox, own) = (self.clone(), pacing.clone());
         let work = async move { f(Live::start(&sandbox, &plan, own, slot).await?).await };
@@ -214,7 +215,7 @@ fn new_state(sandbox: &Sandbox, plan: &CallPlan) -> CallState {
         .build();
     CallState {
         wasi,
-        limiter: MemoryLimiter::new(budgets, plan.meter.clone()),
+        limiter: MemoryLimiter::new(budgets, plan.meter.clone(), plan.egress.spent().clone()),
         http,
         table,
         hooks: Hooks {

@@ -103,6 +103,16 @@ impl Sandbox {
         self.0.slow_lane.calls()
     }
 
+    /// Instances that may exist at one moment.
+    pub fn slots(&self) -> usize {
+        self.0.slot_count
+    }
+
+    /// Compilations that wait for their turn.
+    pub fn waiting_compilations(&self) -> usize {
+        self.0.compiler.waiting()
+    }
+
     /// Slow calls leave a quarter of the slots to others: on a busy machine each holds its own for long.
     pub(crate) fn check_slow_calls(&self) -> Result<(), Fault> {
         let limit = self.0.slot_count - self.0.slot_count / 4;

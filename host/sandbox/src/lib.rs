@@ -26,6 +26,7 @@ mod limits;
 mod loader;
 mod meter;
 mod operation;
+mod spent;
 mod tenant;
 mod usage;
 
@@ -50,5 +51,6 @@ pub use limits::Budgets;
 pub use loader::{Adaptor, CONTRACT_VERSION, LoadError, MAX_CHAIN};
 pub use meter::Meter;
 pub use operation::{Answers, Events, Operation, Takes, Vendor};
+pub use spent::{Costs, Spent};
 pub use tenant::{Tenant, TenantLimits};
 pub use usage::{Amounts, Usage};

@@ -13,7 +13,7 @@ use std::{
 
 use wasmtime::{ResourceLimiter, Result};
 
-use crate::{Meter, Usage, engine::TICK, lane::BURST};
+use crate::{Meter, Spent, Usage, engine::TICK, lane::BURST};
 
 /// What one call may use. Each limit has its own error code.
 #[derive(Debug, Clone)]
@@ -69,6 +69,7 @@ pub(crate) struct MemoryLimiter {
     memory: Allowance,
     tables: Allowance,
     meter: Option<Meter>,
+    spent: Spent,
 }
 
 struct Allowance {
@@ -88,11 +89,12 @@ impl Allowance {
 }
 
 impl MemoryLimiter {
-    pub(crate) fn new(budgets: &Budgets, meter: Option<Meter>) -> Self {
+    pub(crate) fn new(budgets: &Budgets, meter: Option<Meter>, spent: Spent) -> Self {
         Self {
             memory: Allowance { used: 0, limit: budgets.memory_bytes },
             tables: Allowance { used: 0, limit: budgets.table_elements },
             meter,
+            spent,
         }
     }
 }
@@ -103,6 +105,7 @@ impl ResourceLimiter for MemoryLimiter {
         if let Some(meter) = &self.meter {
             meter.note_memory(self.memory.used);
         }
+        self.spent.note_memory(self.memory.used);
         Ok(grown)
     }
 
@@ -136,6 +139,8 @@ pub(crate) struct CpuClock(Arc<Times>);
 struct Times {
     /// What the time is charged to.
     usage: Arc<Usage>,
+    /// And for which request.
+    spent: Spent,
     base: Instant,
     used_ns: AtomicU64,
     started_ns: AtomicU64,
@@ -148,9 +153,10 @@ struct Times {
 }
 
 impl CpuClock {
-    pub(crate) fn new(usage: &Arc<Usage>) -> Self {
+    pub(crate) fn new(usage: &Arc<Usage>, spent: Spent) -> Self {
         Self(Arc::new(Times {
             usage: Arc::clone(usage),
+            spent,
             base: Instant::now(),
             used_ns: AtomicU64::new(0),
             started_ns: AtomicU64::new(0),
@@ -222,6 +228,7 @@ impl CpuClock {
         }
         self.0.used_ns.fetch_add(spent, Ordering::Relaxed);
         self.0.usage.charge_cpu(spent);
+        self.0.spent.charge_cpu(spent);
         done
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Tenant, counted::Counted, limits::CpuClock};
+use crate::{Spent, Tenant, counted::Counted, limits::CpuClock};
 
 /// Measures the calls that carry it: all of them together. Clones are one meter.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ struct Measured {
 impl Meter {
     /// A meter of calls of this tenant, whose use they are beside.
     pub fn of(tenant: &Tenant) -> Self {
-        let clock = CpuClock::new(tenant.usage());
+        let clock = CpuClock::new(tenant.usage(), Spent::default());
         Self(Arc::new(Measured { clock, memory: AtomicUsize::new(0), live: Arc::default() }))
     }
 

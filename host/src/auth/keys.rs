@@ -43,6 +43,11 @@ impl Keys {
         Ok(Self(Arc::new(State { known, turn: Mutex::default(), is_blind: AtomicBool::new(false) })))
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.known.load().len()
+    }
+
     /// Reads them again: who has just changed something about them need not wait until that is noticed.
     pub async fn refresh(&self, store: &Store) -> Result<(), StoreError> {
         let _turn = self.0.turn.lock().await;

@@ -328,6 +328,7 @@ impl Made<'_> {
             model: fixture.model.clone(),
             unknown_fields: cluster.unknown_fields,
             on_disconnect: cluster.on_disconnect,
+            log_content: cluster.log_content,
             operations: operations(cluster),
             limits: fixture.limits,
             access: vec![

@@ -48,6 +48,8 @@ pub struct CatalogEndpoint {
     pub unknown_fields: UnknownFields,
     /// What its cluster wants of a request whose client goes away.
     pub on_disconnect: OnDisconnect,
+    /// Whether its cluster wants what is asked and answered kept.
+    pub log_content: bool,
     /// What its cluster offers.
     pub operations: Vec<Operation>,
     /// How much it may be used.

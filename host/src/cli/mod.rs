@@ -16,6 +16,7 @@ mod remote;
 mod secret;
 mod serve;
 mod store;
+mod usage;
 
 use std::{fmt::Display, net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -69,6 +70,8 @@ enum Command {
     Maintenance(remote::MaintenanceArgs),
     /// Say where a request for a model goes, and why.
     Route(remote::RouteArgs),
+    /// Report what was used: by tenant, user, model, day and more; of the store, or over the API of a gateway (`--url`).
+    Usage(usage::UsageArgs),
     /// Write a script that completes commands and flags in a shell.
     Completions(completions::CompletionArgs),
     /// Write the description of the HTTP API (OpenAPI 3.1), which a gateway serves at `/openapi.json`.
@@ -167,6 +170,7 @@ pub fn main() -> ExitCode {
         Command::Member(args) => remote::member(args, env),
         Command::Maintenance(args) => remote::maintenance(args, env),
         Command::Route(args) => remote::route(&args, env),
+        Command::Usage(args) => usage::run(args, env),
         Command::Completions(args) => completions::run(&args),
         Command::Openapi => openapi::run(),
         Command::Compile(args) => compile::run(&args),
@@ -174,7 +178,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Runs a command on a runtime of its own.
-fn wait(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+fn wait<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(Failure::new)?.block_on(command)
 }

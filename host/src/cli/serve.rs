@@ -1,6 +1,6 @@
 //! `airlock serve`
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tokio_util::sync::CancellationToken;
@@ -14,14 +14,18 @@ use crate::{
     store::Store,
 };
 
+/// How long the last of what was used and recorded may take to be written down.
+const LAST_WRITES: Duration = Duration::from_secs(5);
+
 pub(super) async fn run(args: SettingsArgs, env: &Env) -> Result<(), Failure> {
     let settings = args.load(env)?;
     let reloader = Reloader::new(args, env, &settings)?;
     let listener = bind(settings.listen).await?;
     give_up(&settings)?;
-    let _log = observe::start(env).map_err(Failure::new)?;
+    let log = observe::start(env).map_err(Failure::new)?;
     say("loading adaptors …");
     let running = start(settings, env, listener, stop_signal()?).await?;
+    running.gateway.watch_log(log.drops());
     print(format_args!("url={}", running.base_url()))?;
     print("ready")?;
     let count =
@@ -61,8 +65,12 @@ impl Running {
         self.stop.cancelled().await;
         say("stopping: open requests may finish; Ctrl-C again stops at once");
         self.server.await.map_err(Failure::new)?.map_err(Failure::new)?;
-        if let Err(error) = self.gateway.tenants().settle().await {
-            say(format_args!("what tenants used last could not be written down: {error}"));
+        match tokio::time::timeout(LAST_WRITES, self.gateway.settle()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                say(format_args!("what was used and recorded last could not be written down: {error}"))
+            }
+            Err(_) => say("what was used and recorded last could not be written down in time"),
         }
         if let Err(error) = self.gateway.admission().settle().await {
             say(format_args!("the tokens of the last requests could not be written down: {error}"));

@@ -6,6 +6,7 @@ mod callbacks;
 mod cors;
 mod database;
 mod env;
+mod ledger;
 mod limits;
 mod live;
 mod process;
@@ -28,6 +29,7 @@ pub use auth::*;
 pub use cors::CorsSection;
 pub use database::DatabaseUrl;
 pub use env::Env;
+pub use ledger::LedgerSection;
 pub use limits::{Limits, LimitsSection, RedisLost, RedisUrl};
 pub use process::{Confine, ProcessSection};
 pub use routing::{Affinity, RoutingSection};
@@ -89,6 +91,8 @@ pub struct Settings {
     pub auth: AuthSection,
     /// Pages in browsers.
     pub cors: CorsSection,
+    /// What is kept of requests.
+    pub ledger: LedgerSection,
     /// The sandbox.
     pub sandbox: SandboxSection,
     /// Which endpoints are asked.
@@ -132,6 +136,7 @@ impl Default for Settings {
             maintenance: BTreeMap::new(),
             auth: AuthSection::default(),
             cors: CorsSection::default(),
+            ledger: LedgerSection::default(),
             sandbox: SandboxSection::default(),
             routing: RoutingSection::default(),
             limits: LimitsSection::default(),
@@ -198,6 +203,7 @@ impl Settings {
         self.routing.check().map_err(ConfigError)?;
         self.limits.check().map_err(ConfigError)?;
         self.auth.check().map_err(ConfigError)?;
+        self.ledger.check().map_err(ConfigError)?;
         let SandboxSection { slots, cpu_ms, wall_seconds, memory_mib, .. } = self.sandbox;
         let rules = [
             (slots == 0, "sandbox.slots must be at least 1"),

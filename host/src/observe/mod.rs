@@ -1,6 +1,9 @@
+//! What an operator can watch: the log, and what is counted.
+//!
 //! The log: lines for people on a terminal, JSON elsewhere. Always on standard error, never blocking a
 //! request: where it is not read fast enough, lines are dropped and counted.
 
+mod metrics;
 mod writer;
 
 use std::io::IsTerminal as _;
@@ -9,7 +12,8 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::Subscr
 
 use crate::config::Env;
 
-pub use writer::LogGuard;
+pub use metrics::{MAX_SERIES, Metrics};
+pub use writer::{LogDrops, LogGuard};
 
 /// Starts logging for the process. What still waits is written when the guard is dropped.
 ///

@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
         mpsc::{self, RecvTimeoutError, Sender},
     },
     thread::JoinHandle,
@@ -20,7 +21,18 @@ const CAPACITY: usize = 8 << 20;
 
 /// What loggers write to. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Buffer(Arc<Mutex<Waiting>>);
+pub(super) struct Buffer(Arc<Mutex<Waiting>>, LogDrops);
+
+/// How many lines were dropped since the process started. Clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct LogDrops(Arc<AtomicU64>);
+
+impl LogDrops {
+    /// So many.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 #[derive(Default)]
 struct Waiting {
@@ -32,6 +44,14 @@ struct Waiting {
 pub struct LogGuard {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    drops: LogDrops,
+}
+
+impl LogGuard {
+    /// What was dropped of the log.
+    pub fn drops(&self) -> LogDrops {
+        self.drops.clone()
+    }
 }
 
 impl Drop for LogGuard {
@@ -60,7 +80,8 @@ impl Buffer {
                 }
             }
         })?;
-        Ok((buffer, LogGuard { stop: Some(stop), thread: Some(thread) }))
+        let drops = buffer.1.clone();
+        Ok((buffer, LogGuard { stop: Some(stop), thread: Some(thread), drops }))
     }
 
     fn write_out(&self, out: &mut impl Write) -> io::Result<()> {
@@ -79,6 +100,7 @@ impl Write for &Buffer {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.bytes.len() + line.len() > CAPACITY {
             waiting.dropped += 1;
+            self.1.0.fetch_add(1, Ordering::Relaxed);
         } else {
             waiting.bytes.extend_from_slice(line);
         }
@@ -121,6 +143,7 @@ mod tests {
         let (buffer, guard) = Buffer::start(sink.clone()).unwrap();
         buffer.make_writer().write_all(b"one\n").unwrap();
         buffer.make_writer().write_all(&vec![b'x'; CAPACITY + 1]).unwrap();
+        assert_eq!(guard.drops().get(), 1);
         drop(guard);
         let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
         assert!(text.starts_with("one\n") && text.contains("1 log lines were dropped"), "{text}");

@@ -203,7 +203,7 @@ impl Body for WholeBody {
         let next = this.pieces.next();
         if let Some(piece) = &next {
             this.left = this.left.saturating_sub(piece.len() as u64);
-            this.entry.first_byte();
+            this.entry.sends(piece);
             if this.is_end_stream() {
                 this.entry.end(Outcome::Completed);
             }

@@ -17,7 +17,7 @@ use super::{
     usage::{Counts, Glimpse, NamedGlimpse, next_number},
     words::Words,
 };
-use crate::ledger::{Entry, Outcome};
+use crate::ledger::{Cause, Entry, Outcome};
 
 /// What the ledger says of an error that a backend has told of in a stream, in whichever words.
 const TOLD: &str = "upstream_error";
@@ -57,7 +57,7 @@ impl Made {
             };
             match framed {
                 Ok(Some(event)) => {
-                    self.entry.first_byte();
+                    self.entry.sends(&event);
                     return Some(event);
                 }
                 Ok(None) => {}
@@ -169,7 +169,7 @@ fn event(name: Option<&str>, payload: &[u8]) -> Bytes {
 /// Notes how a stream ended that has come to an end of its own.
 pub(super) fn settle(end: End, entry: &mut Entry) {
     if end == End::Error {
-        entry.note(|r| r.error = Some(TOLD.into()));
+        entry.error(TOLD.into(), Cause::Upstream);
     }
     entry.end(if end == End::Error { Outcome::Failed } else { Outcome::Completed });
 }
@@ -188,10 +188,8 @@ pub(super) fn note_failure(plan: Plan, entry: &mut Entry, error: RelayError, lat
     let request_id = entry.request_id();
     let (operation, next_number) = (plan.operation, next_number(latest));
     let rendered = (plan.render)(error, &Cut { operation, request_id: &request_id, next_number });
-    entry.note(|r| {
-        r.error = Some(if is_told { TOLD.into() } else { rendered.code });
-        r.detail = Some(detail);
-    });
+    entry.error(if is_told { TOLD.into() } else { rendered.code }, rendered.cause);
+    entry.note(|r| r.detail = Some(detail));
     entry.end(Outcome::Failed);
     rendered.json
 }

@@ -25,7 +25,7 @@ use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::ledger::Entry;
+use crate::ledger::{Cause, Entry};
 
 use complete::Whole;
 /// For the fuzzer, which feeds it without a backend.
@@ -74,6 +74,8 @@ pub struct Cut<'a> {
 pub struct Rendered {
     /// Its code, for the ledger.
     pub code: String,
+    /// Whose business it is, for the ledger.
+    pub cause: Cause,
     /// Its JSON, without line breaks.
     pub json: Bytes,
 }

@@ -45,7 +45,7 @@ impl Relay {
                 self.entry.usage(usage);
             }
             if !bytes.is_empty() {
-                self.entry.first_byte();
+                self.entry.sends(&bytes);
             }
             if let Some(failure) = self.framer.told().cloned() {
                 self.over = true;

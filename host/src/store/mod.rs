@@ -10,13 +10,15 @@ mod cache_key;
 mod documents;
 mod keys;
 mod place;
+mod records;
+mod totals;
 mod usage;
 mod writes;
 
 use std::{
     path::Path,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use sqlx::AnyPool;
@@ -29,6 +31,8 @@ pub use cache_key::{cache_key, existing_cache_key};
 pub use documents::{Change, Document, Expect};
 pub use keys::{ApiKey, COMMAND_LINE, DEFAULT_TENANT, KeyOrder, MEMBER, TENANT};
 pub use place::Place;
+pub use records::{NewRecord, StoredRecord};
+pub use totals::{Sums, UsageKey, UsageLine, UsageQuery};
 pub use usage::UsageOwner;
 pub use writes::ChangeWatch;
 
@@ -108,6 +112,9 @@ pub enum StoreError {
         /// Who was looked for.
         name: String,
     },
+    /// It takes longer than it may.
+    #[error("the store has not answered within {0:?}")]
+    Slow(Duration),
     /// Anything else that the database says.
     #[error("the store failed: {0}")]
     Database(#[from] sqlx::Error),

@@ -18,8 +18,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("similar",  &[]),
     ("fixtures", &["similar"]),
     ("ledger",   &["gauge"]),
-    ("store",    &["config"]),
-    ("observe",  &["config"]),
+    ("store",    &["config", "ledger"]),
+    ("accounts", &["ledger", "store"]),
+    ("observe",  &["config", "ledger"]),
     ("process",  &["config"]),
     ("auth",     &["config", "store"]),
     ("catalog",  &["auth", "config", "fixtures", "pulse"]),
@@ -31,10 +32,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("gate",     &["catalog", "tenants"]),
     ("jobs",     &["auth", "catalog", "routing"]),
     ("batch",    &["auth", "catalog", "routing", "store", "tenants"]),
-    ("gateway",  &["admission", "auth", "batch", "catalog", "config", "fixtures", "gate", "gauge", "intake", "jobs", "ledger", "store", "tenants"]),
-    ("api",      &["admission", "auth", "batch", "catalog", "chunks", "gate", "gateway", "intake", "jobs", "ledger", "pulse", "registry", "relay", "routing", "similar", "store", "tenants"]),
+    ("gateway",  &["accounts", "admission", "auth", "batch", "catalog", "config", "fixtures", "gate", "gauge", "intake", "jobs", "ledger", "observe", "store", "tenants"]),
+    ("api",      &["accounts", "admission", "auth", "batch", "catalog", "chunks", "gate", "gateway", "intake", "jobs", "ledger", "pulse", "registry", "relay", "routing", "similar", "store", "tenants"]),
     ("server",   &["api", "gateway", "gauge"]),
-    ("cli",      &["api", "auth", "config", "demo", "fixtures", "gateway", "ledger", "observe", "process", "server", "store", "tenants"]),
+    ("cli",      &["accounts", "api", "auth", "config", "demo", "fixtures", "gateway", "ledger", "observe", "process", "server", "store", "tenants"]),
 ];
 
 /// Single items that a room may name against the order.

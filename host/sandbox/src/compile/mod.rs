@@ -7,7 +7,17 @@ mod child;
 mod compose;
 mod proposals;
 
-use std::{ffi::OsString, hash::Hasher, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
+use std::{
+    ffi::OsString,
+    hash::Hasher,
+    path::PathBuf,
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use sha2::{Digest as _, Sha256};
 use tokio::{
@@ -20,7 +30,7 @@ use wasmtime::{Engine, component::Component};
 pub use cache::{CacheKey, CacheSettings};
 pub use child::ComponentCompiler;
 
-use crate::LoadError;
+use crate::{LoadError, counted::Counted};
 use child::Verdict;
 
 /// How many components are compiled at a time. Each compilation uses all cores by itself.
@@ -115,12 +125,18 @@ pub(crate) struct Compiler {
     /// Of this engine: wasmtime's version and every setting that shapes code.
     compatibility: String,
     turns: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Compiler {
     pub(crate) fn new(settings: CompilerSettings, engine: &Engine) -> Self {
         let turns = Arc::new(Semaphore::new(AT_A_TIME));
-        Self { settings, compatibility: compatibility(engine), turns }
+        Self { settings, compatibility: compatibility(engine), turns, waiting: Arc::default() }
+    }
+
+    /// Compilations that wait for their turn.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
     }
 
     /// The component that is made of `source`, which has this digest.
@@ -151,7 +167,9 @@ impl Compiler {
 
     async fn compile(&self, source: Source<'_>) -> Result<Vec<u8>, LoadError> {
         let broken = |what: &str| LoadError::Compiler(what.to_owned());
+        let waiting = Counted::new(&self.waiting);
         let _turn = self.turns.acquire().await.map_err(|_| broken("it is closed"))?;
+        drop(waiting);
         let child = self.spawn(&source).map_err(|e| {
             LoadError::Compiler(format!("{} could not be started: {e}", self.settings.program.display()))
         })?;

@@ -18,7 +18,7 @@ use super::{
     pool::Lease,
 };
 use crate::{
-    IdleTimer,
+    IdleTimer, Spent,
     form::{Form, Guard, Upload},
 };
 
@@ -35,6 +35,8 @@ pub enum OutgoingBody {
     },
     /// A client's form, as it comes.
     Form(Upload),
+    /// One of these as it goes, counted.
+    Counted(Box<OutgoingBody>, Spent),
 }
 
 impl OutgoingBody {
@@ -42,7 +44,19 @@ impl OutgoingBody {
     pub(super) fn form(&self) -> Option<Form> {
         match self {
             Self::Form(upload) => Some(upload.form().clone()),
+            Self::Counted(body, _) => body.form(),
             Self::Full(_) | Self::Guest { .. } => None,
+        }
+    }
+
+    /// The same, counted for the request that it is sent for: as it goes, or at once where its length is known.
+    pub(super) fn counted(self, spent: &Spent) -> Self {
+        match self {
+            Self::Full(body) => {
+                spent.charge_egress(body.size_hint().exact().unwrap_or_default());
+                Self::Full(body)
+            }
+            body => Self::Counted(Box::new(body), spent.clone()),
         }
     }
 }
@@ -58,6 +72,13 @@ impl Body for OutgoingBody {
         match self.get_mut() {
             Self::Full(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Self::Form(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Counted(body, spent) => {
+                let frame = ready!(Pin::new(&mut **body).poll_frame(cx));
+                if let Some(Ok(frame)) = &frame {
+                    spent.charge_egress(frame.data_ref().map_or(0, Bytes::len) as u64);
+                }
+                Poll::Ready(frame)
+            }
             Self::Guest { body, left } => loop {
                 let frame = match ready!(Pin::new(&mut *body).poll_frame(cx)) {
                     Some(Ok(frame)) => frame,
@@ -81,6 +102,7 @@ impl Body for OutgoingBody {
         match self {
             Self::Full(body) => body.is_end_stream(),
             Self::Form(body) => body.is_end_stream(),
+            Self::Counted(body, _) => body.is_end_stream(),
             Self::Guest { body, .. } => body.is_end_stream(),
         }
     }
@@ -89,6 +111,7 @@ impl Body for OutgoingBody {
         match self {
             Self::Full(body) => body.size_hint(),
             Self::Form(body) => body.size_hint(),
+            Self::Counted(body, _) => body.size_hint(),
             Self::Guest { body, .. } => body.size_hint(),
         }
     }

@@ -111,6 +111,11 @@ impl Connector {
         self.max_open.saturating_sub(self.open.available_permits())
     }
 
+    /// Outbound calls that may be open at one moment.
+    pub fn max_open_calls(&self) -> usize {
+        self.max_open
+    }
+
     /// Takes an outbound call, or says at once that there is none.
     pub(super) fn call(&self, tenant: &Tenant) -> Result<CallPermit, EgressError> {
         let tenants = tenant.outbound_call()?;

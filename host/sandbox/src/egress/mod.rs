@@ -41,7 +41,7 @@ pub use resolve::{Resolve, Resolving};
 pub use sigv4::AwsKeys;
 pub use waited::Waited;
 
-use crate::form::Form;
+use crate::{Spent, form::Form};
 
 /// How long outbound calls may take and how large their answers may be.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ impl Default for EgressLimits {
 
 /// The way out for the requests of one worker thread. Cheap to clone.
 #[derive(Clone)]
-pub struct Egress(Arc<Inner>, Waited);
+pub struct Egress(Arc<Inner>, Waited, Spent);
 
 struct Inner {
     /// The worker's runtime, which drives its connections whatever thread a guest runs on.
@@ -110,13 +110,18 @@ impl Egress {
     /// A way out with no connection open yet. Has to be called within the runtime that will drive them.
     pub fn new(connector: Connector, limits: EgressLimits) -> Self {
         let inner = Inner { home: Handle::current(), connector, limits, pools: Arc::default() };
-        Self(Arc::new(inner), Waited::default())
+        Self(Arc::new(inner), Waited::default(), Spent::default())
     }
 
-    /// The same way, and how long what goes by it waits for backends.
+    /// The same way for one request, and how long what goes by it waits for backends.
     pub fn timed(&self) -> (Self, Waited) {
         let waited = Waited::default();
-        (Self(Arc::clone(&self.0), waited.clone()), waited)
+        (Self(Arc::clone(&self.0), waited.clone(), Spent::default()), waited)
+    }
+
+    /// What the calls that go by it use: all those of a request where it is [`Egress::timed`].
+    pub fn spent(&self) -> &Spent {
+        &self.2
     }
 
     /// Longest silence inside a response body.
@@ -195,6 +200,7 @@ impl Egress {
         let permit = self.0.connector.call(grant.tenant())?;
         let key = pool::Key::new(grant.tenant(), origin);
         let form = request.body().form();
+        let request = request.map(|body| body.counted(&self.2));
         let (response, lease) = pool::exchange(&self.0, grant, key, request).await?;
         let (parts, incoming) = response.into_parts();
         if let Some(form) = form.as_ref().filter(|_| !parts.status.is_success()) {

@@ -121,7 +121,7 @@ pub(super) async fn exchange(
     key: Key,
     mut request: Request<OutgoingBody>,
 ) -> Result<(Response<Incoming>, Lease), EgressError> {
-    let repeats = !matches!(request.body(), OutgoingBody::Form(_));
+    let repeats = request.body().form().is_none();
     while let Some(sender) = repeats.then(|| take(inner, &key)).flatten() {
         let spare = copy(&request);
         match send(inner, &key, sender, request).await {

@@ -23,6 +23,10 @@ pub(super) enum Wish {
     Define,
     /// To change members, keys and the like.
     Manage,
+    /// To see what members have used.
+    Account,
+    /// To see what all tenants have used.
+    Survey,
     /// To change tenants themselves.
     Operate,
 }
@@ -33,6 +37,8 @@ impl Wish {
             Self::Read => (Role::Developer, Scope::Read),
             Self::Define => (Role::Developer, Scope::Write),
             Self::Manage => (Role::Admin, Scope::Write),
+            Self::Account => (Role::Admin, Scope::Read),
+            Self::Survey => (Role::Operator, Scope::Read),
             Self::Operate => (Role::Operator, Scope::Write),
         }
     }

@@ -8,6 +8,7 @@ mod entries;
 mod keys;
 mod model_routes;
 mod page;
+mod report;
 mod secrets;
 mod signers;
 mod source;
@@ -24,6 +25,6 @@ const OWN: &str = "/admin/v1/tenants/{tenant}";
 /// All of them.
 pub(super) fn routes(api: Api) -> Api {
     let api = keys::routes(tenants::routes(api));
-    let api = adaptor_routes::routes(secrets::routes(usage::routes(audit::routes(api))));
+    let api = adaptor_routes::routes(secrets::routes(usage::routes(report::routes(audit::routes(api)))));
     entries::COLLECTIONS.into_iter().fold(model_routes::routes(api), entries::collection)
 }

@@ -27,7 +27,7 @@ impl ApiError {
             (Vendor::OpenAi, Some(Events::Named(_) | Events::Either(_))) => error.numbered(cut.next_number),
             (Vendor::OpenAi, _) => error.body(),
         };
-        Rendered { code: error.code, json }
+        Rendered { cause: error.cause(), code: error.code, json }
     }
 
     /// Anthropic's form (`ErrorResponse` of its SDKs, which read the code from `details`). The types follow the status.

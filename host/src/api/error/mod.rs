@@ -1,5 +1,6 @@
 //! Errors on their way to a client: the table of their kinds, their form, and what they are made from.
 
+mod blame;
 mod causes;
 mod forms;
 mod table;

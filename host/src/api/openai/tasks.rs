@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use airlock_sandbox::{Egress, EgressError, Fault, Form, Operation, Takes, Task, Vendor};
+use airlock_sandbox::{Egress, EgressError, Endpoint, Fault, Form, Operation, Takes, Task, Vendor};
 use axum::{
     extract::{Extension, Request, State},
     response::Response,
@@ -21,7 +21,7 @@ use crate::{
     auth::Caller,
     catalog::{CatalogEndpoint, OnDisconnect},
     gateway::{Gateway, Worker},
-    ledger::{Entry, Outcome},
+    ledger::{Answerer, Entry, Outcome},
     relay::{self, Answering, Opened, Plan, Reader, RelayError, Successor},
     routing::{Admit as _, Scope, Session, Tries, candidates, dispatch, order},
 };
@@ -96,16 +96,15 @@ async fn handle(
     let (ledger, open) = (Arc::clone(worker.gateway().ledger()), worker.gateway().requests().count());
     let mut entry = Entry::open(ledger, open, Arc::clone(&id), operation);
     let mut course = Course::new(worker.egress());
+    entry.charge(course.egress().spent());
     let progress = Progress { entry: &mut entry, course: &mut course, successor: &successor };
     let answer = run(&worker, &scope, Arc::clone(&id), operation, request, progress).await;
     let mut response = match answer {
         Ok((opened, plan)) => opened.into_response(plan, entry, successor.get()),
         Err(error) => {
             entry.answered(error.status().as_u16());
-            entry.note(|r| {
-                r.error = Some(error.code().to_owned());
-                r.detail = Some(error.detail().to_owned());
-            });
+            entry.error(error.code().to_owned(), error.cause());
+            entry.note(|r| r.detail = Some(error.detail().to_owned()));
             entry.end(Outcome::Failed);
             error.answer(operation, &id)
         }
@@ -136,7 +135,7 @@ async fn run(
     let Progress { entry, course, successor } = progress;
     let gateway = worker.gateway();
     let (caller, parts, body) = authenticate_as(gateway.callers(), operation.vendor(), request).await?;
-    entry.note(|r| r.caller = Some(Arc::clone(&caller.name)));
+    note_caller(entry, &caller);
 
     let (settings, limits) = (gateway.settings(), gateway.limits_of(&caller));
     let parsed = match operation.takes() {
@@ -155,7 +154,7 @@ async fn run(
         }
     };
     entry.note(|r| {
-        r.model = Some(parsed.model.clone());
+        r.name_model(&parsed.model);
         r.stream = parsed.stream;
     });
     let form = parsed.form.clone();
@@ -223,7 +222,6 @@ async fn ask(worker: &Worker, asked: Asked<'_>, progress: Progress<'_>) -> Resul
         let owner = endpoint.owner().filter(|_| endpoint.on_disconnect == OnDisconnect::Finish);
         successor.set(owner.map(|owner| Reader::new(worker.unattended(), owner, entry)));
         course.answered_by(&catalog, endpoint);
-        entry.note(|r| r.endpoint = Some(Arc::clone(&endpoint.slug)));
         let opened = run_on(course.egress(), endpoint, turn, &task, plan, entry).await;
         // A form that was begun to be sent is gone.
         let can_repeat = task.form.as_ref().is_none_or(Form::is_whole);
@@ -256,6 +254,7 @@ async fn run_on(
     entry: &mut Entry,
 ) -> Result<Opened, RelayError> {
     let (version, answer) = dispatch(egress, endpoint, turn, task).await;
+    note_answerer(entry, endpoint, version.as_deref(), &task.body);
     let owner = version.as_ref().map(|version| &**version.grant.tenant());
     let opened = match answer {
         Ok(answer) => relay::open(answer, plan, owner, entry).await,
@@ -274,6 +273,28 @@ fn was_asked(fault: &Fault) -> bool {
         fault,
         Fault::Overloaded { .. } | Fault::DayUsedUp { .. } | Fault::Egress(Busy(_) | DayUsedUp(_))
     )
+}
+
+fn note_caller(entry: &mut Entry, caller: &Caller) {
+    entry.note(|r| {
+        r.caller = Some(Arc::clone(&caller.name));
+        r.tenant = Some(Arc::clone(&caller.tenant));
+        r.user = Some(Arc::clone(&caller.user));
+        r.key_id = Some(Arc::clone(&caller.key_id));
+    });
+}
+
+/// Who answers. What is asked and answered is kept where its cluster wants that, and no other's of those that were asked.
+fn note_answerer(entry: &mut Entry, endpoint: &CatalogEndpoint, version: Option<&Endpoint>, prompt: &[u8]) {
+    entry.note(|r| {
+        r.endpoint = Some(Arc::clone(&endpoint.slug));
+        r.answerer = Some(Answerer {
+            owner: endpoint.owner().map(|owner| Arc::clone(owner.name())),
+            cluster: endpoint.cluster.clone(),
+            adaptor: version.map(|version| version.adaptor.name().into()),
+        });
+    });
+    entry.keep_content(endpoint.log_content.then_some(prompt));
 }
 
 fn plan(gateway: &Gateway, operation: Operation, parsed: &ParsedRequest) -> Plan {

@@ -31,6 +31,8 @@ pub(in crate::api) struct ClusterFields {
     on_disconnect: Option<OnDisconnect>,
     /// What clients are told where it is down; nothing, where it is up.
     maintenance: Option<String>,
+    /// Whether the ledger keeps what is asked and answered; where nothing is said it does not.
+    log_content: Option<bool>,
     /// Who may use it; nobody named means everybody.
     allowed_groups: Option<Names>,
     /// The same.

@@ -71,10 +71,21 @@ impl Client {
 
     /// A list, page after page, of `most` things at most.
     pub(super) fn list(&self, path: &[&str], most: usize) -> Result<Vec<Value>, Failure> {
+        self.list_where(path, &[], most)
+    }
+
+    /// The same, of what fits this query.
+    pub(super) fn list_where(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        most: usize,
+    ) -> Result<Vec<Value>, Failure> {
         let (mut found, mut after) = (Vec::new(), None::<String>);
         loop {
             let limit = most.saturating_sub(found.len()).clamp(1, PAGE).to_string();
             let ask = self.ask(Method::GET, path).query("limit", &limit);
+            let ask = query.iter().fold(ask, |ask, (key, value)| ask.query(key, value));
             let ask = match &after {
                 Some(after) => ask.query("after", after),
                 None => ask,

@@ -16,6 +16,7 @@ mod secret;
 mod signer;
 mod table;
 mod tenant;
+mod usage;
 
 use std::path::PathBuf;
 
@@ -33,8 +34,9 @@ pub(super) use member::{MemberArgs, run as member};
 pub(super) use route::{RouteArgs, run as route};
 pub(super) use secret::{SecretCommand, run as secret};
 pub(super) use signer::{SignerArgs, run as signer};
-pub(super) use table::Output;
+pub(super) use table::{Output, json};
 pub(super) use tenant::{TenantArgs, run as tenant};
+pub(super) use usage::report as usage_report;
 
 use self::client::Ask;
 use super::Failure;

@@ -29,7 +29,7 @@ pub(crate) type Column = (&'static str, &'static str);
 
 impl Output {
     /// Prints a list.
-    pub(crate) fn list(self, columns: &[Column], rows: &[Value]) -> Result<(), Failure> {
+    pub(crate) fn list(self, columns: &[(&str, &str)], rows: &[Value]) -> Result<(), Failure> {
         match self {
             Self::Table => print(table(columns, rows)),
             Self::Json => json(&Value::Array(rows.to_vec())),
@@ -50,7 +50,7 @@ pub(crate) fn json(value: &Value) -> Result<(), Failure> {
     print(serde_json::to_string_pretty(value).map_err(Failure::new)?)
 }
 
-fn table(columns: &[Column], rows: &[Value]) -> String {
+fn table(columns: &[(&str, &str)], rows: &[Value]) -> String {
     let heads = columns.iter().map(|(head, _)| (*head).to_owned()).collect();
     let cells =
         |row: &Value| columns.iter().map(|(_, at)| row.pointer(at).map_or("-".into(), cell)).collect();
