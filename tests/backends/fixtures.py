@@ -39,6 +39,9 @@ def _endpoint(cluster, framework, model, adaptor, config):
         "model": model,
         "endpoint_adapter": adaptor if isinstance(adaptor, list) else str(adaptor),
         "config": config,
+        # Whoever asks most here is the test.
+        "tpm_model": 0,
+        "tpm_user": 0,
     }
     return {"model": f"{FIRST}.endpoint", "pk": 1, "fields": fields}
 
