@@ -1,6 +1,9 @@
 //! `/metrics`, in Prometheus' text format: what is counted of requests, and what is read at this moment.
 
-use std::fmt::{Display, Write as _};
+use std::{
+    fmt::{Display, Write as _},
+    time::Instant,
+};
 
 use axum::{extract::State, response::IntoResponse};
 use http::{StatusCode, header};
@@ -10,7 +13,11 @@ use super::{
     error::{ApiError, ErrorKind},
     openapi::{About, Api, Components},
 };
-use crate::gateway::{Gateway, Worker};
+use crate::{
+    gateway::{Gateway, Worker},
+    observe::MAX_SERIES,
+    pulse::Standing,
+};
 
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4";
 
@@ -25,6 +32,7 @@ async fn metrics(State(worker): State<Worker>) -> Result<impl IntoResponse, ApiE
     let counted = gateway.metrics().text().map_err(|error| ApiError::new(ErrorKind::Internal, error))?;
     let mut text = Text::default();
     gauges(&mut text, gateway);
+    endpoints(&mut text, gateway);
     counters(&mut text, gateway);
     Ok(([(header::CONTENT_TYPE, MEDIA_TYPE)], text.0 + &counted))
 }
@@ -45,9 +53,31 @@ fn gauges(text: &mut Text, gateway: &Gateway) {
     text.metric("airlock_build_info", "Which version this is.", "gauge", &[(version, 1)]);
 }
 
+/// Of each endpoint; where there are very many, of the first.
+fn endpoints(text: &mut Text, gateway: &Gateway) {
+    let (now, mut open, mut resting) = (Instant::now(), Vec::new(), Vec::new());
+    let mut all: Vec<_> = gateway.tenants().all();
+    all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    let of_all = all.iter().flat_map(|(tenant, catalog)| catalog.endpoints().map(move |endpoint| (tenant, endpoint)));
+    for (tenant, endpoint) in of_all.take(MAX_SERIES) {
+        // Both are names that need no escaping.
+        let labels = format!("{{tenant=\"{tenant}\",endpoint=\"{}\"}}", endpoint.slug);
+        open.push((labels.clone(), endpoint.pulse.open()));
+        resting.push((labels, usize::from(endpoint.pulse.standing(now) != Standing::Ready)));
+    }
+    let samples = |all: &[(String, usize)]| all.iter().map(|(labels, n)| (labels.as_str(), *n)).collect::<Vec<_>>();
+    text.metric("airlock_endpoint_open_requests", "Requests that are open at an endpoint.", "gauge", &samples(&open));
+    let help = "1: an endpoint rests after failures, and others are asked before it.";
+    text.metric("airlock_endpoint_resting", help, "gauge", &samples(&resting));
+}
+
 #[rustfmt::skip]
 fn counters(text: &mut Text, gateway: &Gateway) {
     text.counter("airlock_log_lines_dropped_total", "Lines of the log that were dropped, as it was not read.", &[("", gateway.log_lines_dropped())]);
+    let refused = gateway.admission().snapshot().refused;
+    let refused: Vec<_> = refused.into_iter().map(|(limit, n)| (format!("{{limit=\"{limit}\"}}"), n)).collect();
+    let samples: Vec<_> = refused.iter().map(|(labels, n)| (labels.as_str(), *n)).collect();
+    text.counter("airlock_limits_refused_total", "Requests that were refused, by the limit that they met.", &samples);
     let Some(accounts) = gateway.accounts() else { return };
     let found = accounts.whereabouts();
     text.gauge("airlock_ledger_waiting", "Records that are not in the store yet.", found.waiting);

@@ -92,12 +92,12 @@ impl FromStr for RedisUrl {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let known = ["redis", "rediss", "redis+unix"];
+        let known = ["redis", "redis+unix"];
         match Url::parse(text) {
             Ok(url) if known.contains(&url.scheme()) => Ok(Self(text.to_owned())),
             _ => Err(ConfigError(
-                "limits.redis is no address of a Redis server; it is written redis://:PASSWORD@HOST:PORT/NUMBER, \
-                 rediss:// for TLS, or redis+unix:///PATH (what it says is not shown here)"
+                "limits.redis is no address of a Redis server; it is written redis://:PASSWORD@HOST:PORT/NUMBER or \
+                 redis+unix:///PATH; it is not spoken to over TLS (what it says is not shown here)"
                     .to_owned(),
             )),
         }
@@ -142,7 +142,7 @@ mod tests {
             "redis+unix:///run/r.sock".parse::<RedisUrl>().unwrap().to_string(),
             "redis+unix:///run/r.sock"
         );
-        for bad in ["s3cret", "http://me:s3cret@x/y"] {
+        for bad in ["s3cret", "http://me:s3cret@x/y", "rediss://me:s3cret@x/0"] {
             let error = bad.parse::<RedisUrl>().unwrap_err().to_string();
             assert!(error.contains("limits.redis") && !error.contains("s3cret"), "{error}");
         }

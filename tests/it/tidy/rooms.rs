@@ -33,7 +33,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("jobs",     &["auth", "catalog", "routing"]),
     ("batch",    &["auth", "catalog", "routing", "store", "tenants"]),
     ("gateway",  &["accounts", "admission", "auth", "batch", "catalog", "config", "fixtures", "gate", "gauge", "intake", "jobs", "ledger", "observe", "store", "tenants"]),
-    ("api",      &["accounts", "admission", "auth", "batch", "catalog", "chunks", "gate", "gateway", "intake", "jobs", "ledger", "pulse", "registry", "relay", "routing", "similar", "store", "tenants"]),
+    ("api",      &["accounts", "admission", "auth", "batch", "catalog", "chunks", "gate", "gateway", "intake", "jobs", "ledger", "observe", "pulse", "registry", "relay", "routing", "similar", "store", "tenants"]),
     ("server",   &["api", "gateway", "gauge"]),
     ("cli",      &["accounts", "api", "auth", "config", "demo", "fixtures", "gateway", "ledger", "observe", "process", "server", "store", "tenants"]),
 ];
