@@ -180,7 +180,8 @@ mod tests {
 
     #[test]
     fn gauges_are_read_past_their_comments() {
-        let gauges = parse_gauges("# HELP airlock_instances b\nairlock_instances 3\nairlock_instances_limit 9\n");
+        let gauges =
+            parse_gauges("# HELP airlock_instances b\nairlock_instances 3\nairlock_instances_limit 9\n");
         assert_eq!(gauges, Gauges::from([("airlock_instances".into(), 3)]));
     }
 

@@ -1,5 +1,6 @@
 //! Everything that serving needs, assembled: shared by all workers, plus what each worker has alone.
 
+mod records;
 mod start;
 
 use std::{
@@ -16,7 +17,6 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    accounts::Accounts,
     admission::{Admission, CallerLimits},
     auth::{Caller, Callers, Keys, Providers},
     batch::Batches,
@@ -27,14 +27,17 @@ use crate::{
     gauge::Gauge,
     intake::Intake,
     jobs::JobBoard,
-    ledger::{Ledger, Ledgers},
-    observe::{LogDrops, Metrics},
+    ledger::Ledger,
+    observe::LogDrops,
     store::{self, Store, StoreError},
     tenants::{DEFAULT_TENANT, Follower, MasterKeys, Tenants, Workshop},
 };
 
-pub use self::start::{StartError, check, master_keys};
 use self::start::{check_maintenance, engine};
+pub use self::{
+    records::Records,
+    start::{StartError, check, master_keys},
+};
 
 /// Large bodies that are checked at one moment.
 const LARGE_BODIES: usize = 2;
@@ -48,9 +51,7 @@ pub struct Gateway {
     master: MasterKeys,
     store: Store,
     callers: Callers,
-    ledger: Arc<dyn Ledger>,
-    accounts: Option<Accounts>,
-    metrics: Arc<Metrics>,
+    records: Records,
     log: Mutex<LogDrops>,
     jobs: Arc<JobBoard>,
     batches: Batches,
@@ -64,18 +65,6 @@ pub struct Gateway {
     connections: Gauge,
     turn: AtomicUsize,
     draining: AtomicBool,
-}
-
-/// Metrics first: they are the cheapest.
-fn all_ledgers(
-    further: Arc<dyn Ledger>,
-    accounts: Option<&Accounts>,
-    metrics: &Arc<Metrics>,
-) -> Arc<dyn Ledger> {
-    let mut all: Vec<Arc<dyn Ledger>> = vec![Arc::clone(metrics) as Arc<dyn Ledger>];
-    all.extend(accounts.map(|accounts| Arc::new(accounts.clone()) as Arc<dyn Ledger>));
-    all.push(further);
-    Arc::new(Ledgers(all))
 }
 
 impl Gateway {
@@ -99,9 +88,7 @@ impl Gateway {
         let admission = Admission::open(&settings.limits, store.clone()).await?;
         let gate = Gate::new(sandbox.clone(), connector.clone(), settings.budgets(), settings.adaptors_dir());
         let intake = Intake::new(settings.data.clone());
-        let accounts = settings.ledger.records.then(|| Accounts::new(store, settings.ledger.keep_days));
-        let metrics = Arc::new(Metrics::new().map_err(StartError::Metrics)?);
-        let ledger = all_ledgers(ledger, accounts.as_ref(), &metrics);
+        let records = Records::open(&settings, env, store, ledger)?;
         Ok(Arc::new(Self {
             settings: ArcSwap::from_pointee(settings),
             tenants,
@@ -109,9 +96,7 @@ impl Gateway {
             master,
             store: store.clone(),
             callers,
-            ledger,
-            accounts,
-            metrics,
+            records,
             log: Mutex::default(),
             jobs: Arc::default(),
             batches,
@@ -179,17 +164,12 @@ impl Gateway {
 
     /// Where records go.
     pub fn ledger(&self) -> &Arc<dyn Ledger> {
-        &self.ledger
+        self.records.ledger()
     }
 
-    /// Records on their way into the store, where they are kept.
-    pub fn accounts(&self) -> Option<&Accounts> {
-        self.accounts.as_ref()
-    }
-
-    /// What is counted of requests.
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+    /// What is done with them.
+    pub fn records(&self) -> &Records {
+        &self.records
     }
 
     /// The log of the process is counted there.
@@ -209,13 +189,7 @@ impl Gateway {
 
     /// Writes down what was used and recorded last, once no request is open any more.
     pub async fn settle(&self) -> Result<(), StoreError> {
-        let accounts = async {
-            match &self.accounts {
-                Some(accounts) => accounts.flush().await,
-                None => Ok(()),
-            }
-        };
-        let (used, recorded) = tokio::join!(self.tenants.settle(), accounts);
+        let (used, recorded) = tokio::join!(self.tenants.settle(), self.records.settle());
         used.and(recorded)
     }
 
@@ -251,9 +225,7 @@ impl Gateway {
         }
         tokio::spawn(self.tenants.clone().keep_books(stop.clone()));
         tokio::spawn(Arc::clone(&self.admission).keep(stop.clone()));
-        if let Some(accounts) = &self.accounts {
-            tokio::spawn(accounts.clone().keep(stop.clone()));
-        }
+        self.records.start_writing(stop);
         // A way out of its own, as connections belong to the thread that opened them.
         let egress = Egress::new(self.connector.clone(), self.settings().egress_limits());
         let period = Duration::from_secs(self.settings().batch.poll_seconds);

@@ -80,7 +80,8 @@ async fn each_request_leaves_one_record(database: Database) {
     assert_eq!(failed.cause, "upstream");
     assert_eq!((unknown.status, unknown.cause.as_str(), unknown.endpoint), (404, "caller", None));
     assert_eq!((anonymous.status, anonymous.tenant, anonymous.user), (401, None, None));
-    let Whereabouts { written, dropped, waiting } = gateway.gateway.accounts().unwrap().whereabouts();
+    let Whereabouts { written, dropped, waiting } =
+        gateway.gateway.records().accounts().unwrap().whereabouts();
     assert_eq!((written, dropped, waiting), (4, 0, 0));
 }
 
@@ -246,7 +247,7 @@ async fn a_database_that_dies_under_load_costs_no_request_and_gets_the_records_w
     let database = Database::on(&server).await;
     let gateway =
         TestGateway::builder().database(&database).endpoint("m", guest("echo"), json!({})).start().await;
-    let accounts = gateway.gateway.accounts().unwrap();
+    let accounts = gateway.gateway.records().accounts().unwrap();
     let ask = async |count: u64| {
         for _ in 0..count {
             let response = within(gateway.chat().send()).await.unwrap();
@@ -274,6 +275,6 @@ async fn where_records_are_not_wanted_there_are_none() {
         .start()
         .await;
     settled(&gateway, gateway.chat(), 1).await;
-    assert!(gateway.gateway.accounts().is_none());
+    assert!(gateway.gateway.records().accounts().is_none());
     assert_eq!(stored(&gateway).await, []);
 }

@@ -95,6 +95,7 @@ mod stalls;
 mod start;
 mod store;
 mod streams;
+mod telemetry;
 mod tenants;
 #[cfg(test)]
 mod tidy;

@@ -29,7 +29,8 @@ pub(super) fn routes(api: Api) -> Api {
 
 async fn metrics(State(worker): State<Worker>) -> Result<impl IntoResponse, ApiError> {
     let gateway = worker.gateway();
-    let counted = gateway.metrics().text().map_err(|error| ApiError::new(ErrorKind::Internal, error))?;
+    let counted =
+        gateway.records().metrics().text().map_err(|error| ApiError::new(ErrorKind::Internal, error))?;
     let mut text = Text::default();
     gauges(&mut text, gateway);
     endpoints(&mut text, gateway);
@@ -58,17 +59,26 @@ fn endpoints(text: &mut Text, gateway: &Gateway) {
     let (now, mut open, mut resting) = (Instant::now(), Vec::new(), Vec::new());
     let mut all: Vec<_> = gateway.tenants().all();
     all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    let of_all = all.iter().flat_map(|(tenant, catalog)| catalog.endpoints().map(move |endpoint| (tenant, endpoint)));
+    let of_all =
+        all.iter().flat_map(|(tenant, catalog)| catalog.endpoints().map(move |endpoint| (tenant, endpoint)));
     for (tenant, endpoint) in of_all.take(MAX_SERIES) {
         // Both are names that need no escaping.
         let labels = format!("{{tenant=\"{tenant}\",endpoint=\"{}\"}}", endpoint.slug);
         open.push((labels.clone(), endpoint.pulse.open()));
         resting.push((labels, usize::from(endpoint.pulse.standing(now) != Standing::Ready)));
     }
-    let samples = |all: &[(String, usize)]| all.iter().map(|(labels, n)| (labels.as_str(), *n)).collect::<Vec<_>>();
-    text.metric("airlock_endpoint_open_requests", "Requests that are open at an endpoint.", "gauge", &samples(&open));
+    text.metric(
+        "airlock_endpoint_open_requests",
+        "Requests that are open at an endpoint.",
+        "gauge",
+        &samples(&open),
+    );
     let help = "1: an endpoint rests after failures, and others are asked before it.";
     text.metric("airlock_endpoint_resting", help, "gauge", &samples(&resting));
+}
+
+fn samples<T: Copy>(all: &[(String, T)]) -> Vec<(&str, T)> {
+    all.iter().map(|(labels, n)| (labels.as_str(), *n)).collect()
 }
 
 #[rustfmt::skip]
@@ -76,9 +86,8 @@ fn counters(text: &mut Text, gateway: &Gateway) {
     text.counter("airlock_log_lines_dropped_total", "Lines of the log that were dropped, as it was not read.", &[("", gateway.log_lines_dropped())]);
     let refused = gateway.admission().snapshot().refused;
     let refused: Vec<_> = refused.into_iter().map(|(limit, n)| (format!("{{limit=\"{limit}\"}}"), n)).collect();
-    let samples: Vec<_> = refused.iter().map(|(labels, n)| (labels.as_str(), *n)).collect();
-    text.counter("airlock_limits_refused_total", "Requests that were refused, by the limit that they met.", &samples);
-    let Some(accounts) = gateway.accounts() else { return };
+    text.counter("airlock_limits_refused_total", "Requests that were refused, by the limit that they met.", &samples(&refused));
+    let Some(accounts) = gateway.records().accounts() else { return };
     let found = accounts.whereabouts();
     text.gauge("airlock_ledger_waiting", "Records that are not in the store yet.", found.waiting);
     let states = [("{state=\"written\"}", found.written), ("{state=\"dropped\"}", found.dropped)];

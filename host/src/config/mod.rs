@@ -12,6 +12,7 @@ mod live;
 mod process;
 mod routing;
 mod sections;
+mod telemetry;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -34,6 +35,7 @@ pub use limits::{Limits, LimitsSection, RedisLost, RedisUrl};
 pub use process::{Confine, ProcessSection};
 pub use routing::{Affinity, RoutingSection};
 pub use sections::{BatchSection, CallbackSection, CompileSection, EgressSection, SandboxSection};
+pub use telemetry::{GenAiConventions, TelemetrySection};
 
 /// The settings file that is read where none is named.
 pub const DEFAULT_FILE: &str = "airlock.toml";
@@ -93,6 +95,8 @@ pub struct Settings {
     pub cors: CorsSection,
     /// What is kept of requests.
     pub ledger: LedgerSection,
+    /// Where traces and metrics are sent.
+    pub telemetry: TelemetrySection,
     /// The sandbox.
     pub sandbox: SandboxSection,
     /// Which endpoints are asked.
@@ -137,6 +141,7 @@ impl Default for Settings {
             auth: AuthSection::default(),
             cors: CorsSection::default(),
             ledger: LedgerSection::default(),
+            telemetry: TelemetrySection::default(),
             sandbox: SandboxSection::default(),
             routing: RoutingSection::default(),
             limits: LimitsSection::default(),

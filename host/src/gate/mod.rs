@@ -100,7 +100,7 @@ impl Gate {
             && let Some(inspection) = read(&mut report, upload.bytes.clone()).await
             && let Some(adaptor) = self.compile(&mut report, &upload, &inspection).await
         {
-            self.run(&mut report, &upload, adaptor).await?;
+            Box::pin(self.run(&mut report, &upload, adaptor)).await?;
         }
         report.passed = report.failed().is_none();
         Ok(report)

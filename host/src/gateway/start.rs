@@ -45,6 +45,9 @@ pub enum StartError {
     /// Metrics.
     #[error("metrics cannot be counted: {0}")]
     Metrics(String),
+    /// What sends to a collector.
+    #[error("traces and metrics cannot be sent: {0}")]
+    Telemetry(String),
     /// Certificates.
     #[error("the certificates for calls to backends cannot be read: {0}")]
     Egress(String),
@@ -77,6 +80,7 @@ pub async fn check(
 ) -> Result<Catalog, StartError> {
     let (sandbox, connector) = engine(settings, env, cache_key)?;
     Providers::read(settings, env)?;
+    settings.otlp_endpoint(env)?;
     let egress = Egress::new(connector, settings.egress_limits());
     let workshop = Workshop::open(settings, env, MasterKeys::default(), sandbox, egress)?;
     let fixtures = Fixtures::load_dir(&settings.fixtures)?;

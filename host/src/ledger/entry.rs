@@ -65,6 +65,7 @@ impl Entry {
                 duration: Duration::ZERO,
                 outcome: Outcome::ClientGone,
                 costs: Costs::default(),
+                trace: None,
                 content: None,
             }),
             started: Instant::now(),

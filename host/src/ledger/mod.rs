@@ -3,12 +3,14 @@
 mod content;
 mod entry;
 mod record;
+pub mod trace;
 
 use std::{sync::Arc, time::Duration};
 
 pub use content::{Content, Excerpt, MAX_EXCERPT};
 pub use entry::{Entry, Presence};
 pub use record::{Answerer, Cause, Outcome, Record, Usage};
+pub use trace::Trace;
 
 /// Takes records. Never blocks.
 pub trait Ledger: Send + Sync {

@@ -7,7 +7,7 @@ use std::{
 
 use airlock_sandbox::{Costs, Operation};
 
-use super::Content;
+use super::{Content, Trace};
 
 /// Token counts, as backends report them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -135,6 +135,8 @@ pub struct Record {
     pub outcome: Outcome,
     /// What adaptors and calls to backends used for it.
     pub costs: Costs,
+    /// Its span, where traces are sent.
+    pub trace: Option<Trace>,
     /// What was asked and answered, where the cluster wants that kept.
     pub content: Option<Box<Content>>,
 }

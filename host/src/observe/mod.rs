@@ -4,6 +4,7 @@
 //! request: where it is not read fast enough, lines are dropped and counted.
 
 mod metrics;
+mod telemetry;
 mod writer;
 
 use std::io::IsTerminal as _;
@@ -13,6 +14,7 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::Subscr
 use crate::config::Env;
 
 pub use metrics::{MAX_SERIES, Metrics};
+pub use telemetry::{Telemetry, authorities};
 pub use writer::{LogDrops, LogGuard};
 
 /// Starts logging for the process. What still waits is written when the guard is dropped.

@@ -11,7 +11,7 @@ pub(super) const USER_AGENT: HeaderValue =
 pub(crate) const MAX_FIELDS: usize = 64 << 10;
 const FIELD_OVERHEAD: usize = 64;
 
-/// Whether an adaptor may set or see this header. Credentials are the host's to add, framing is
+/// Whether an adaptor may set or see this header. Credentials and traces are the host's to add, framing is
 /// hyper's, and hop-by-hop headers (RFC 9110, 7.6.1) end at the host.
 pub(crate) fn is_guests(name: &HeaderName) -> bool {
     !matches!(
@@ -34,6 +34,8 @@ pub(crate) fn is_guests(name: &HeaderName) -> bool {
             | "transfer-encoding"
             | "upgrade"
             | "http2-settings"
+            | "traceparent"
+            | "tracestate"
     )
 }
 
@@ -78,7 +80,9 @@ mod tests {
 
     #[test]
     fn credentials_and_framing_are_refused_whatever_their_spelling() {
-        for name in ["Authorization", "X-API-Key", "cookie", "Host", "transfer-encoding", "api-key"] {
+        for name in
+            ["Authorization", "X-API-Key", "cookie", "Host", "transfer-encoding", "api-key", "TraceParent"]
+        {
             let list = [(name.to_owned(), "x".to_owned())];
             assert!(outgoing_headers(&list).is_err(), "{name}");
         }

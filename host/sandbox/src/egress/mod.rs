@@ -72,7 +72,16 @@ impl Default for EgressLimits {
 
 /// The way out for the requests of one worker thread. Cheap to clone.
 #[derive(Clone)]
-pub struct Egress(Arc<Inner>, Waited, Spent);
+pub struct Egress(Arc<Inner>, Arc<Errand>);
+
+/// What is of one request, whichever calls are made for it.
+#[derive(Default)]
+struct Errand {
+    waited: Waited,
+    spent: Spent,
+    /// `traceparent` and `tracestate`.
+    trace: HeaderMap,
+}
 
 struct Inner {
     /// The worker's runtime, which drives its connections whatever thread a guest runs on.
@@ -110,18 +119,20 @@ impl Egress {
     /// A way out with no connection open yet. Has to be called within the runtime that will drive them.
     pub fn new(connector: Connector, limits: EgressLimits) -> Self {
         let inner = Inner { home: Handle::current(), connector, limits, pools: Arc::default() };
-        Self(Arc::new(inner), Waited::default(), Spent::default())
+        Self(Arc::new(inner), Arc::default())
     }
 
-    /// The same way for one request, and how long what goes by it waits for backends.
-    pub fn timed(&self) -> (Self, Waited) {
-        let waited = Waited::default();
-        (Self(Arc::clone(&self.0), waited.clone(), Spent::default()), waited)
+    /// The same way for one request, and how long what goes by it waits for backends. Every request of an adaptor carries
+    /// the headers `trace` (`traceparent`, `tracestate`).
+    pub fn timed(&self, trace: HeaderMap) -> (Self, Waited) {
+        let errand = Errand { trace, ..Errand::default() };
+        let waited = errand.waited.clone();
+        (Self(Arc::clone(&self.0), Arc::new(errand)), waited)
     }
 
     /// What the calls that go by it use: all those of a request where it is [`Egress::timed`].
     pub fn spent(&self) -> &Spent {
-        &self.2
+        &self.1.spent
     }
 
     /// Longest silence inside a response body.
@@ -139,8 +150,9 @@ impl Egress {
     pub async fn send(
         &self,
         grant: &Arc<Grant>,
-        request: OutboundRequest,
+        mut request: OutboundRequest,
     ) -> Result<UpstreamResponse, EgressError> {
+        request.headers.extend(self.1.trace.iter().map(|(name, value)| (name.clone(), value.clone())));
         let response = self.fetch(grant, request).await?;
         Ok(UpstreamResponse { headers: visible_headers(response.headers), ..response }.decoded())
     }
@@ -159,7 +171,7 @@ impl Egress {
         let (start, form) = (Instant::now(), request.body().form());
         let answer = std::pin::pin!(self.with_credential(grant, origin, request));
         let done = within(wait, start, form.as_ref(), answer).await;
-        self.1.since(start);
+        self.1.waited.since(start);
         done.unwrap_or(Err(EgressError::HeadTimeout(wait)))
     }
 
@@ -200,7 +212,7 @@ impl Egress {
         let permit = self.0.connector.call(grant.tenant())?;
         let key = pool::Key::new(grant.tenant(), origin);
         let form = request.body().form();
-        let request = request.map(|body| body.counted(&self.2));
+        let request = request.map(|body| body.counted(&self.1.spent));
         let (response, lease) = pool::exchange(&self.0, grant, key, request).await?;
         let (parts, incoming) = response.into_parts();
         if let Some(form) = form.as_ref().filter(|_| !parts.status.is_success()) {
@@ -209,7 +221,7 @@ impl Egress {
         Ok(UpstreamResponse {
             status: parts.status,
             headers: parts.headers,
-            body: UpstreamBody::new(incoming, lease, permit, &self.0.limits, self.1.clone(), form),
+            body: UpstreamBody::new(incoming, lease, permit, &self.0.limits, self.1.waited.clone(), form),
         })
     }
 }

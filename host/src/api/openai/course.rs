@@ -24,9 +24,9 @@ pub(super) struct Course {
 }
 
 impl Course {
-    /// At the request's arrival.
-    pub(super) fn new(egress: &Egress) -> Self {
-        let (egress, waited) = egress.timed();
+    /// At the request's arrival. Backends are told of its `trace`.
+    pub(super) fn new(egress: &Egress, trace: HeaderMap) -> Self {
+        let (egress, waited) = egress.timed(trace);
         Self { egress, waited, body_read: None, endpoint: None, standing: Standing::default() }
     }
 

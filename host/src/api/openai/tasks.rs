@@ -21,7 +21,7 @@ use crate::{
     auth::Caller,
     catalog::{CatalogEndpoint, OnDisconnect},
     gateway::{Gateway, Worker},
-    ledger::{Answerer, Entry, Outcome},
+    ledger::{Answerer, Entry, Outcome, trace},
     relay::{self, Answering, Opened, Plan, Reader, RelayError, Successor},
     routing::{Admit as _, Scope, Session, Tries, candidates, dispatch, order},
 };
@@ -95,7 +95,9 @@ async fn handle(
 ) -> Response {
     let (ledger, open) = (Arc::clone(worker.gateway().ledger()), worker.gateway().requests().count());
     let mut entry = Entry::open(ledger, open, Arc::clone(&id), operation);
-    let mut course = Course::new(worker.egress());
+    let trace = worker.gateway().records().has_traces().then(|| trace::begin(request.headers()));
+    entry.note(|r| r.trace = trace);
+    let mut course = Course::new(worker.egress(), trace::outgoing(request.headers(), trace.as_ref()));
     entry.charge(course.egress().spent());
     let progress = Progress { entry: &mut entry, course: &mut course, successor: &successor };
     let answer = run(&worker, &scope, Arc::clone(&id), operation, request, progress).await;

@@ -4,14 +4,11 @@ use std::{io::Read, time::Duration};
 
 use http::{Method, Request, header, request::Builder};
 use serde_json::Value;
-use ureq::{
-    Agent, SendBody,
-    tls::{Certificate, RootCerts, TlsConfig},
-};
+use ureq::{Agent, SendBody, tls::TlsConfig};
 use url::Url;
 
 use super::refusal;
-use crate::cli::Failure;
+use crate::{cli::Failure, observe::authorities};
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -113,13 +110,6 @@ impl Client {
              in AIRLOCK_URL"
         ))
     }
-}
-
-/// Those that this machine trusts; Mozilla's where it names none.
-fn authorities() -> RootCerts {
-    let found = rustls_native_certs::load_native_certs().certs;
-    let found: Vec<_> = found.iter().map(|one| Certificate::from_der(one).to_owned()).collect();
-    if found.is_empty() { RootCerts::WebPki } else { RootCerts::new_with_certs(&found) }
 }
 
 /// A request that is being put together.
