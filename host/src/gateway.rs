@@ -44,6 +44,8 @@ const LARGE_BODIES: usize = 2;
 
 /// A gateway that can serve. Several may live in one process.
 pub struct Gateway {
+    /// As it was started.
+    start: Settings,
     settings: ArcSwap<Settings>,
     tenants: Tenants,
     /// Until it is started.
@@ -90,6 +92,7 @@ impl Gateway {
         let intake = Intake::new(settings.data.clone());
         let records = Records::open(&settings, env, store, ledger)?;
         Ok(Arc::new(Self {
+            start: settings.clone(),
             settings: ArcSwap::from_pointee(settings),
             tenants,
             follower: Mutex::new(Some(follower)),
@@ -121,9 +124,10 @@ impl Gateway {
     /// Takes other settings, and reads the fixtures again. What is wrong with them changes nothing. The names are of
     /// settings that count from the next start on.
     pub async fn reload(&self, settings: Settings) -> Result<Vec<String>, StartError> {
-        let fixed = settings.fixed_beside(&self.settings());
-        self.tenants.reload(settings.clone()).await?;
-        self.settings.store(Arc::new(settings));
+        let live = self.start.with_live(&settings);
+        self.tenants.reload(live.clone()).await?;
+        let fixed = settings.differing(&live);
+        self.settings.store(Arc::new(live));
         Ok(fixed)
     }
 

@@ -134,7 +134,7 @@ impl Attempt {
         let was_try = std::mem::take(&mut self.is_try);
         let mut state = self.pulse.state();
         state.failures = state.failures.saturating_add(1);
-        let length = match (said, state.rest) {
+        let length = match (said.filter(|said| !said.is_zero()), state.rest) {
             (Some(said), _) => said,
             (None, Some(rest)) if was_try => rest.length.saturating_mul(2),
             (None, None) if state.failures >= rules.failures => rules.rest,
@@ -142,7 +142,10 @@ impl Attempt {
             _ => return,
         };
         let length = length.min(rules.longest_rest);
-        state.rest = Some(Rest { until: now + length, length, is_tried: false });
+        let before = state.rest.filter(|_| !was_try);
+        let until = before.map_or(now + length, |before| before.until.max(now + length));
+        let is_tried = before.is_some_and(|before| before.is_tried);
+        state.rest = Some(Rest { until, length, is_tried });
     }
 }
 
@@ -157,23 +160,23 @@ impl Drop for Attempt {
     }
 }
 
-/// Those of all endpoints, as long as a catalog has them. An endpoint that is defined anew begins anew.
+/// Those of all endpoints, as long as a catalog has them. An endpoint that is defined anew begins anew; where that is only
+/// tried, the one that is there stays as it is.
 #[derive(Default)]
-pub struct Pulses(Mutex<HashMap<Named, (String, Weak<Pulse>)>>);
+pub struct Pulses(Mutex<HashMap<Defined, Weak<Pulse>>>);
 
-/// An endpoint's owner and slug.
-type Named = (Arc<str>, String);
+/// An endpoint's owner and slug, and all that is said of it.
+type Defined = (Arc<str>, String, String);
 
 impl Pulses {
     /// The one of an endpoint that `definition` says all about.
     pub fn of(&self, tenant: &Arc<str>, slug: &str, definition: &str) -> Arc<Pulse> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = (Arc::clone(tenant), slug.to_owned());
-        let known = all.get(&name).filter(|(of, _)| of == definition).and_then(|(_, pulse)| pulse.upgrade());
-        known.unwrap_or_else(|| {
+        let name = (Arc::clone(tenant), slug.to_owned(), definition.to_owned());
+        all.get(&name).and_then(Weak::upgrade).unwrap_or_else(|| {
             let pulse = Arc::default();
-            all.retain(|_, (_, pulse)| pulse.strong_count() > 0);
-            all.insert(name, (definition.to_owned(), Arc::downgrade(&pulse)));
+            all.retain(|_, pulse| pulse.strong_count() > 0);
+            all.insert(name, Arc::downgrade(&pulse));
             pulse
         })
     }
@@ -238,6 +241,24 @@ mod tests {
     }
 
     #[test]
+    fn a_rest_is_not_made_shorter_by_what_others_say() {
+        let (pulse, start) = (Arc::new(Pulse::default()), Instant::now());
+        let mut late = pulse.ask(&RULES, true, start);
+        pulse.ask(&RULES, true, start).fail(&RULES, Some(Duration::from_secs(9)), start);
+        late.fail(&RULES, Some(Duration::from_secs(1)), start);
+        assert_eq!(pulse.standing(start), Standing::Resting(after(start, 9)));
+        let other = Arc::new(Pulse::default());
+        other.ask(&RULES, true, start).fail(&RULES, Some(Duration::ZERO), start);
+        assert_eq!(other.standing(start), Standing::Ready, "no time is no word");
+        other.ask(&RULES, true, start).fail(&RULES, Some(Duration::ZERO), start);
+        assert_eq!(
+            other.standing(start),
+            Standing::Resting(after(start, 5)),
+            "two failures are two failures"
+        );
+    }
+
+    #[test]
     fn retries_are_a_part_of_the_requests_and_a_few_more() {
         let (pulse, now) = (Arc::new(Pulse::default()), Instant::now());
         assert!(pulse.take_retry(&RULES) && pulse.take_retry(&RULES));
@@ -264,5 +285,6 @@ mod tests {
         assert!(Arc::ptr_eq(&one, &pulses.of(&tenant, "s", "{}")));
         assert!(!Arc::ptr_eq(&one, &pulses.of(&"u".into(), "s", "{}")), "another tenant's");
         assert!(!Arc::ptr_eq(&one, &pulses.of(&tenant, "s", "{\"a\":1}")));
+        assert!(Arc::ptr_eq(&one, &pulses.of(&tenant, "s", "{}")), "the other was only tried");
     }
 }

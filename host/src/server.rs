@@ -114,7 +114,7 @@ async fn work(
     mut incoming: mpsc::UnboundedReceiver<Connection>,
     stop: CancellationToken,
 ) {
-    let stall = Duration::from_secs(gateway.settings().client_stall_seconds);
+    let stall = || Duration::from_secs(gateway.settings().client_stall_seconds);
     let worker = Worker::new(Arc::clone(&gateway));
     let unattended = worker.unattended().clone();
     let router = surface.router(worker);
@@ -123,14 +123,14 @@ async fn work(
         tokio::select! {
             () = stop.cancelled() => break,
             next = incoming.recv() => match next {
-                Some(connection) => connect(connection, &router, &open, stall),
+                Some(connection) => connect(connection, &router, &open, stall()),
                 None => break,
             },
         }
     }
     // Connections that were handed over just before the signal are served too.
     while let Ok(connection) = incoming.try_recv() {
-        connect(connection, &router, &open, stall);
+        connect(connection, &router, &open, stall());
     }
     let drain = Duration::from_secs(gateway.settings().drain_seconds);
     unattended.close();

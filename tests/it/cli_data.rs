@@ -30,7 +30,7 @@ async fn what_is_dumped_loads_again_and_is_the_same() {
     assert_eq!((loaded.code, loaded.stdout.as_str()), (0, ""), "{loaded:?}");
     assert!(loaded.stderr.contains("default: 4 loaded, 0 unchanged"), "{loaded:?}");
     // The name of a variable is an operator's to give, in files: it is kept, and said.
-    assert!(loaded.stderr.contains("warning: ") && loaded.stderr.contains("endpoints.json:13"), "{loaded:?}");
+    assert!(loaded.stderr.contains("warning: ") && loaded.stderr.contains("endpoints.json:15"), "{loaded:?}");
     let dumped = airlock(first.path(), &["dumpdata"]).await;
     assert_eq!(dumped.code, 0, "{dumped:?}");
     let entries: Vec<Value> = serde_json::from_str(&dumped.stdout).unwrap();

@@ -307,3 +307,50 @@ async fn an_endpoint_whose_streams_break_off_rests_too() {
     }
     assert_eq!((breaking.seen().len(), good.seen().len()), (3, 17));
 }
+
+/// A backend that tells of an error is there, and one client's errors are no reason to rest.
+#[tokio::test]
+async fn errors_that_are_told_in_streams_make_nobody_rest() {
+    let telling = Upstream::start(|_| async {
+        let error = r#"data: {"error":{"message":"no","code":400}}"#;
+        airlock_tests::sse(airlock_tests::chunks([format!("data: {{}}\n\n{error}\n\n")]))
+    })
+    .await;
+    let good =
+        Upstream::start(|_| async { airlock_tests::sse(airlock_tests::chunks(["data: [DONE]\n\n"])) }).await;
+    let gateway = over(&[&telling, &good]).settings(|s| s.routing.rest_seconds = 60).start().await;
+    let body = json!({ "model": "big", "stream": true, "messages": [{ "role": "user", "content": "hi" }] });
+    for done in 1..=12 {
+        gateway.post("/v1/chat/completions", &body).send().await.unwrap().text().await.unwrap();
+        gateway.ledger.nth(done).await;
+    }
+    assert_eq!((telling.seen().len(), good.seen().len()), (6, 6));
+}
+
+/// What was learned of an endpoint belongs to it as long as it is the same, wherever it stands.
+#[tokio::test]
+async fn a_rest_outlives_a_file_that_is_read_again() {
+    let (failing, _) = moody(500).await;
+    let good = Upstream::json(completion()).await;
+    let gateway = over(&[&failing, &good]).settings(|s| s.routing.rest_seconds = 60).start().await;
+    for done in 1..=8 {
+        ok(chat(&gateway)).await;
+        gateway.ledger.nth(done).await;
+    }
+    assert_eq!(failing.seen().len(), 3);
+    let settings = (*gateway.gateway.settings()).clone();
+    let file = settings.fixtures.join("endpoints.json");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("\n\n\n{text}")).unwrap();
+    gateway.gateway.reload(settings.clone()).await.unwrap();
+    for _ in 0..4 {
+        ok(chat(&gateway)).await;
+    }
+    assert_eq!(failing.seen().len(), 3, "it rests as before");
+    std::fs::write(&file, text.replace("/v1", "/v1/")).unwrap();
+    gateway.gateway.reload(settings).await.unwrap();
+    for _ in 0..4 {
+        ok(chat(&gateway)).await;
+    }
+    assert!(failing.seen().len() > 3, "another address may be a better one");
+}

@@ -186,3 +186,13 @@ async fn a_backend_gets_the_boundary_that_was_looked_at_and_nothing_beside_it() 
         assert_eq!(upstream.seen().last().unwrap().headers["content-type"], TYPE, "{more}");
     }
 }
+
+#[tokio::test]
+async fn a_form_where_json_is_wanted_is_told_so() {
+    let upstream = Upstream::json(json!({})).await;
+    let gateway = before(&upstream.url()).await;
+    let form = gateway.request("POST", "/v1/chat/completions").header("content-type", TYPE);
+    let told = error(form.body(format!("{MODEL}{END}")).send().await.unwrap(), 400, "invalid_json").await;
+    assert!(told.to_string().contains("`chat/completions` takes JSON"), "{told}");
+    assert!(upstream.seen().is_empty());
+}

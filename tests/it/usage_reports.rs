@@ -3,7 +3,7 @@
 use airlock::auth::{Role, Scope};
 use airlock_tests::{
     Airlock, Database, TestGateway, Upstream, chat_body, completion, error, guest, on_both_databases,
-    target_dir, within,
+    target_dir, tenant_cluster, tenant_endpoint, unix_now, until, within,
 };
 use serde_json::{Value, json};
 
@@ -11,6 +11,8 @@ on_both_databases!(
     a_report_is_broken_down_and_filtered,
     a_report_comes_in_pages,
     a_tenants_admin_sees_their_own_and_nobody_elses,
+    a_tenant_that_is_made_anew_has_used_nothing,
+    endpoints_that_others_share_are_not_named,
     names_in_a_csv_are_never_formulas,
 );
 
@@ -24,6 +26,7 @@ async fn gateway(database: &Database) -> (TestGateway, Upstream) {
         .fields(json!({ "shared_with": ["*"] }))
         .endpoint("=1+1", "direct-api", config())
         .fields(json!({ "shared_with": ["*"] }))
+        .settings(|s| s.egress.allow_networks = vec!["127.0.0.0/8".parse().unwrap()])
         .start()
         .await;
     (gateway, upstream)
@@ -144,6 +147,56 @@ async fn a_tenants_admin_sees_their_own_and_nobody_elses(database: Database) {
     assert_eq!(gateway.anonymous("GET", "/admin/v1/usage").send().await.unwrap().status(), 401);
 }
 
+/// What it used was partly written down before it went, and partly after that.
+async fn a_tenant_that_is_made_anew_has_used_nothing(database: Database) {
+    let (gateway, _upstream) = gateway(&database).await;
+    let old = used(&gateway).await;
+    let operator = gateway.person("default", Role::Operator).await;
+    ask(&gateway, &old, "m").await;
+    gateway.ledger.nth(5).await;
+    let gone_at = unix_now();
+    assert_eq!(operator.delete("/tenants/t").await.status(), 204);
+    // Tenants of one name are told apart by the second in which they were made.
+    until(async || unix_now() > gone_at).await;
+    gateway.tenant("t").await;
+    gateway.gateway.settle().await.unwrap();
+    let admin = gateway.person("t", Role::Admin).await;
+    let own = "/tenants/t/usage/report?by=tenant,model";
+    assert_eq!(lines(&admin.read(own).await, &["tenant", "model"]), []);
+    ask(&gateway, &admin.key, "m").await;
+    gateway.ledger.nth(6).await;
+    gateway.gateway.settle().await.unwrap();
+    assert_eq!(lines(&admin.read(own).await, &["tenant", "model"]), [line(&["t", "m"], 1)]);
+    let all = operator.read("/usage?by=tenant").await;
+    assert_eq!(lines(&all, &["tenant"]), [line(&["default"], 3), line(&["t"], 1), line(&["t (deleted)"], 2)]);
+    for (tenant, requests) in [("t", 1), ("t%20(deleted)", 2)] {
+        let one = operator.read(&format!("/usage?by=model&tenant={tenant}")).await;
+        assert_eq!(lines(&one, &["model"]), [line(&["m"], requests)]);
+    }
+}
+
+/// A slug tells cluster and framework. The tenant's own has the same one.
+async fn endpoints_that_others_share_are_not_named(database: Database) {
+    let (gateway, upstream) = gateway(&database).await;
+    used(&gateway).await;
+    let admin = gateway.person("t", Role::Admin).await;
+    let own = "/tenants/t/usage/report?by=endpoint,model";
+    assert_eq!(lines(&admin.read(own).await, &["endpoint", "model"]), [line(&["", "m"], 1)]);
+    admin.put("/tenants/t/clusters/c", &tenant_cluster("c")).await;
+    let spec = tenant_endpoint("c", "m", "direct-api", json!({ "api_url": upstream.url() }));
+    assert_eq!(admin.post("/tenants/t/endpoints", &spec).await.status(), 201);
+    ask(&gateway, &admin.key, "m").await;
+    gateway.ledger.nth(5).await;
+    gateway.gateway.settle().await.unwrap();
+    let seen = lines(&admin.read(own).await, &["endpoint", "model"]);
+    assert_eq!(seen, [line(&["", "m"], 1), line(&["c-api-m", "m"], 1)]);
+    let operator = gateway.person("default", Role::Operator).await;
+    for path in [own, "/usage?tenant=t&by=endpoint,model"] {
+        let seen = lines(&operator.read(path).await, &["endpoint", "model"]);
+        assert_eq!(seen, [line(&["c-api-m", "m"], 2)]);
+    }
+}
+
 async fn names_in_a_csv_are_never_formulas(database: Database) {
     let (gateway, _upstream) = gateway(&database).await;
     used(&gateway).await;
@@ -201,7 +254,7 @@ async fn the_command_line_reads_the_store_and_a_gateway_alike() {
     let _ = within(response.bytes()).await.unwrap();
     let remote = ["usage", "--url", &url, "--by", "tenant,model", "--output", "csv"];
     let env = [("AIRLOCK_KEY", key.as_str())];
-    airlock_tests::until(async || run(&remote, &env).await.contains("default,m,1,")).await;
+    until(async || run(&remote, &env).await.contains("default,m,1,")).await;
     let told = run(&remote, &env).await;
     // The last records are written when it stops.
     let chat = reqwest::Client::new().post(format!("{url}/chat/completions")).bearer_auth(&key);

@@ -323,9 +323,8 @@ impl GatewayBuilder {
             self.beside.as_ref().map_or_else(|| "test".to_owned(), |_| uuid::Uuid::new_v4().to_string());
         let key = store.create_key(&airlock::store::KeyOrder::named(&name)).await.unwrap().secret;
         let ledger = Recorder::default();
-        let gateway = Gateway::assemble(self.settings, &self.env, &store, Arc::new(ledger.clone()))
-            .await
-            .map_err(|e| e.to_string())?;
+        let gateway = Gateway::assemble(self.settings, &self.env, &store, Arc::new(ledger.clone()));
+        let gateway = Box::pin(gateway).await.map_err(|e| e.to_string())?;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();

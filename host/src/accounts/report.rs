@@ -16,7 +16,7 @@ pub struct UsageReportLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     day: Option<String>,
-    /// The caller's.
+    /// The caller's. Behind the name of one that is there no more stands ` (deleted)`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     tenant: Option<String>,
@@ -28,7 +28,7 @@ pub struct UsageReportLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     model: Option<String>,
-    /// Its slug.
+    /// Its slug; empty also where another tenant shares it, unless an operator asks.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     endpoint: Option<String>,

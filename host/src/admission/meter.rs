@@ -160,6 +160,9 @@ impl Meter {
     pub(super) fn note(&mut self, today: i64, written: u64, total: Option<u64>) {
         if let Self::Day(day) = self {
             day.turn(today);
+            if day.day != today {
+                return; // the day has ended while it was written down
+            }
             day.fresh = day.fresh.saturating_sub(written);
             day.written = total.unwrap_or_else(|| day.written.saturating_add(written));
         }

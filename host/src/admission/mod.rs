@@ -129,7 +129,8 @@ impl Admission {
         Now { ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX), unix: now() }
     }
 
-    /// Meets all claims, or none. Dropped before its end it takes nothing.
+    /// Meets all claims, or none. Dropped before its end it takes nothing here; what Redis
+    /// has taken by then goes with its lease and its window.
     async fn take(self: &Arc<Self>, claims: Vec<Claim>) -> Result<(Takes, Standings), Refused> {
         let Some(redis) = self.redis.as_ref().filter(|_| !claims.is_empty()) else {
             return self.take_here(&claims);

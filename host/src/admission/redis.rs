@@ -119,7 +119,7 @@ impl Redis {
         let mut settled = Vec::with_capacity(takes.len());
         for take in takes {
             let Some(id) = take.shared else { continue };
-            self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            self.close(id, &key(&take.account));
             let more = signed(spent.of(take)).saturating_sub(signed(take.amount));
             let span = take.account.kind.span();
             if span.is_none() || more != 0 {
@@ -129,6 +129,17 @@ impl Redis {
         }
         if !settled.is_empty() {
             let _ = self.settled.send(settled); // nobody listens once the gateway has stopped
+        }
+    }
+
+    /// One thing that a request has taken is over; what else it has is renewed on.
+    fn close(&self, id: u64, key: &str) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keys) = open.get_mut(&id) {
+            keys.retain(|known| known != key);
+            if keys.is_empty() {
+                open.remove(&id);
+            }
         }
     }
 

@@ -75,6 +75,8 @@ pub struct Ticket {
     refusal: Option<Refusal>,
     /// The caller's own limits are reached: no endpoint changes that.
     is_refused: bool,
+    /// The endpoint that was tried last is of the caller's tenant.
+    is_own: bool,
     got: Got,
 }
 
@@ -111,6 +113,7 @@ impl Ticket {
             standings: Standings::default(),
             refusal: None,
             is_refused: false,
+            is_own: true,
             got: Got::default(),
         }
     }
@@ -133,11 +136,6 @@ impl Ticket {
     /// No backend was asked: it is as if the request had never been.
     pub fn was_not_asked(&self) {
         self.got.lock().was_asked = false;
-    }
-
-    /// It is over, and nobody knows how many tokens it used.
-    pub fn settle(self) {
-        self.got.settle(Spent::AS_RESERVED);
     }
 
     /// Meets the caller's limits where no endpoint is asked.
@@ -173,7 +171,7 @@ impl Ticket {
     }
 
     fn see(&mut self, standings: &Standings) {
-        self.standings.endpoint = standings.endpoint;
+        self.standings.endpoint = if self.is_own { standings.endpoint } else { Standing::default() };
         if self.claims.is_some() {
             self.standings.caller = standings.caller;
         }
@@ -217,7 +215,13 @@ impl Admit for Ticket {
             before.settle(Spent::NO_TOKENS);
         }
         let claims = self.claims_of(endpoint);
+        // What all tenants together leave of another tenant's endpoint is none of this one's business.
+        self.is_own = endpoint.owner().is_none_or(|owner| *owner.name() == self.user.tenant);
         self.meet(claims).await
+    }
+
+    fn charge(&mut self) {
+        self.got.settle(Spent::AS_RESERVED);
     }
 }
 

@@ -135,6 +135,8 @@ impl Batches {
             input_file: asked.input_file.clone(),
             output_folder_path: asked.output_folder_path.clone(),
         });
+        // From here on its client may be gone, and what its tasks come to nobody says.
+        admit.charge();
         let (this, adaptor, egress) = (self.clone(), Arc::clone(adaptor), egress.clone());
         // A task of its own: a client that goes away does not leave a job behind that nobody knows of.
         let start = tokio::spawn(async move { this.start(&adaptor, &egress, &request).await });

@@ -127,7 +127,9 @@ impl Builder<'_> {
     }
 
     fn pulse(&self, endpoint: &EndpointFixture) -> Arc<Pulse> {
-        let definition = format!("{:?} {}", endpoint.chain, Value::Object(endpoint.config.clone()));
+        // Without the places of things: they move when something else is edited.
+        let chain: Vec<_> = endpoint.chain.iter().map(|part| &part.value).collect();
+        let definition = format!("{chain:?} {}", Value::Object(endpoint.config.clone()));
         self.input.pulses.of(self.input.tenant.name(), &endpoint.slug, &definition)
     }
 

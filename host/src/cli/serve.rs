@@ -52,6 +52,7 @@ pub(super) struct Running {
     gateway: Arc<Gateway>,
     store: Store,
     stop: CancellationToken,
+    background: CancellationToken,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
 }
 
@@ -64,7 +65,9 @@ impl Running {
     pub(super) async fn finish(self) -> Result<(), Failure> {
         self.stop.cancelled().await;
         say("stopping: open requests may finish; Ctrl-C again stops at once");
-        self.server.await.map_err(Failure::new)?.map_err(Failure::new)?;
+        let served = self.server.await;
+        self.background.cancel();
+        served.map_err(Failure::new)?.map_err(Failure::new)?;
         match tokio::time::timeout(LAST_WRITES, self.gateway.settle()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -91,9 +94,11 @@ pub(super) async fn start(
     let confine = settings.process.confine;
     let gateway = Gateway::assemble(settings, env, &store, Arc::new(LogLedger)).await;
     let gateway = gateway.map_err(|error| Failure::to_load(error, confine))?;
-    gateway.start_following(store.clone(), &stop);
+    // What goes on beside requests does so until the last of them is over.
+    let background = CancellationToken::new();
+    gateway.start_following(store.clone(), &background);
     let server = tokio::spawn(server::serve(Arc::clone(&gateway), listener, stop.clone()));
-    Ok(Running { address, gateway, store, stop, server })
+    Ok(Running { address, gateway, store, stop, background, server })
 }
 
 /// Takes the port before anything slow is done, so that one in use is told at once.

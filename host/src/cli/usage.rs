@@ -69,7 +69,7 @@ pub(super) fn run(args: UsageArgs, env: &Env) -> Result<(), Failure> {
             true
         }
     });
-    let query = UsageQuery { tenant, user, model, from, to, by };
+    let query = UsageQuery { tenant, user, model, from, to, by, hides_shared: false };
     let lines = match url {
         Some(url) => of_gateway(&remote::connect(&url, key_file.as_deref(), env)?, &query)?,
         None => wait(of_store(store, &query, env))?,

@@ -2,43 +2,52 @@
 
 use serde_json::{Map, Value};
 
-use super::Settings;
-
-/// Those that are asked for whenever they count. All others shape what is made once: sockets, threads, pools, stores.
-const LIVE: &[&str] = &[
-    "fixtures",
-    "max_body_bytes",
-    "max_form_bytes",
-    "max_answer_bytes",
-    "max_stream_bytes",
-    "max_answer_seconds",
-    "client_stall_seconds",
-    "keep_alive_seconds",
-    "unready_seconds",
-    "drain_seconds",
-    "maintenance",
-    "routing",
-    "limits.key",
-    "limits.user",
-    "limits.tenant",
-    "sandbox.cpu_ms",
-    "sandbox.wall_seconds",
-    "sandbox.outbound_calls",
-    "egress.private_addresses",
-    "egress.allow_networks",
-];
+use super::{EgressSection, LimitsSection, SandboxSection, Settings};
 
 impl Settings {
-    /// The names of settings that differ from those that are in force, and count from the next start on.
-    pub fn fixed_beside(&self, in_force: &Self) -> Vec<String> {
-        let (own, other) = (flat(self), flat(in_force));
+    /// These, with what counts at once of others. All else shapes what is made once: sockets, threads, pools, stores.
+    #[must_use]
+    pub fn with_live(&self, new: &Self) -> Self {
+        let start = self.clone();
+        Self {
+            fixtures: new.fixtures.clone(),
+            max_form_bytes: new.max_form_bytes,
+            max_answer_bytes: new.max_answer_bytes,
+            max_stream_bytes: new.max_stream_bytes,
+            max_answer_seconds: new.max_answer_seconds,
+            client_stall_seconds: new.client_stall_seconds,
+            keep_alive_seconds: new.keep_alive_seconds,
+            unready_seconds: new.unready_seconds,
+            watch_files: new.watch_files,
+            drain_seconds: new.drain_seconds,
+            maintenance: new.maintenance.clone(),
+            routing: new.routing.clone(),
+            limits: LimitsSection {
+                key: new.limits.key,
+                user: new.limits.user,
+                tenant: new.limits.tenant,
+                ..start.limits
+            },
+            sandbox: SandboxSection {
+                cpu_ms: new.sandbox.cpu_ms,
+                wall_seconds: new.sandbox.wall_seconds,
+                outbound_calls: new.sandbox.outbound_calls,
+                ..start.sandbox
+            },
+            egress: EgressSection {
+                private_addresses: new.egress.private_addresses,
+                allow_networks: new.egress.allow_networks.clone(),
+                ..start.egress
+            },
+            ..start
+        }
+    }
+
+    /// The names of settings that differ from others.
+    pub fn differing(&self, other: &Self) -> Vec<String> {
+        let (own, other) = (flat(self), flat(other));
         let names = own.iter().filter(|(name, value)| other.get(*name) != Some(value)).map(|(name, _)| name);
-        let is_live = |name: &str| {
-            LIVE.iter().any(|live| {
-                name.strip_prefix(live).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            })
-        };
-        names.filter(|name| !is_live(name)).cloned().collect()
+        names.cloned().collect()
     }
 }
 
@@ -62,22 +71,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_counts_from_the_next_start_on_is_named() {
-        let (mut new, old) = (Settings::default(), Settings::default());
+    fn some_count_at_once_and_the_others_are_named() {
+        let (mut new, start) = (Settings::default(), Settings::default());
         new.sandbox.cpu_ms += 1;
         new.routing.failures += 1;
+        new.limits.user.requests_per_second = 3;
         new.maintenance.insert("c".into(), "down".into());
-        assert_eq!(new.fixed_beside(&old), Vec::<String>::new());
+        let live = start.with_live(&new);
+        assert_eq!(new.differing(&live), Vec::<String>::new());
+        assert_eq!((live.sandbox.cpu_ms, live.limits.user.requests_per_second), (2001, 3));
         new.sandbox.slots += 1;
         new.workers = 7;
-        assert_eq!(new.fixed_beside(&old), ["sandbox.slots", "workers"]);
-    }
-
-    #[test]
-    fn every_live_setting_is_one() {
-        let names = flat(&Settings::default());
-        for live in LIVE {
-            assert!(names.keys().any(|name| name == live || name.starts_with(&format!("{live}."))), "{live}");
-        }
+        let live = start.with_live(&new);
+        assert_eq!(new.differing(&live), ["sandbox.slots", "workers"]);
+        assert_eq!(live.workers, start.workers, "not until the next start");
+        assert_eq!(
+            Settings::default().differing(&live),
+            ["limits.user", "maintenance", "routing.failures", "sandbox.cpu_ms"]
+        );
     }
 }

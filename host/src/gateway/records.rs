@@ -1,7 +1,8 @@
 //! Where records of requests go: metrics, the store, a collector, the log.
 
-use std::sync::Arc;
+use std::{sync::Arc, thread, time::Duration};
 
+use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
@@ -12,6 +13,9 @@ use crate::{
     observe::{Metrics, Telemetry},
     store::{Store, StoreError},
 };
+
+/// Longest time for a collector to take the last spans, once no request is open.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 
 /// What is done with records of requests.
 pub struct Records {
@@ -72,17 +76,30 @@ impl Records {
         }
     }
 
-    /// Writes and sends what waits.
+    /// Writes and sends what waits. Whether it is written is no business of the collector's.
     pub(super) async fn settle(&self) -> Result<(), StoreError> {
-        let telemetry = self.telemetry.clone();
-        let told =
-            tokio::task::spawn_blocking(move || telemetry.iter().for_each(|telemetry| telemetry.flush()));
+        let told = self.telemetry.clone().map(|telemetry| (tell(telemetry), Instant::now() + LAST_SPANS));
         let written = match &self.accounts {
             Some(accounts) => accounts.flush().await,
             None => Ok(()),
         };
-        // It does not panic; were it to, spans would be lost.
-        let _ = told.await;
+        if let Some((told, until)) = told
+            && !matches!(tokio::time::timeout_at(until, told).await, Ok(Ok(())))
+        {
+            tracing::warn!("the last spans and metrics could not be sent in time");
+        }
         written
     }
+}
+
+/// Sends what waits, beside the writes, which have a time limit around them. In a thread that nobody waits for: a runtime
+/// does not end before its own.
+fn tell(telemetry: Arc<Telemetry>) -> oneshot::Receiver<()> {
+    let (done, told) = oneshot::channel();
+    // Where there is no thread nothing is told, and nor where nobody waits any more.
+    let _ = thread::Builder::new().name("airlock-last-spans".into()).spawn(move || {
+        telemetry.flush();
+        let _ = done.send(());
+    });
+    told
 }

@@ -11,6 +11,9 @@ use crate::catalog::{Backend, CatalogEndpoint};
 pub trait Admit: Send {
     /// Whether it may.
     fn admit(&mut self, endpoint: &CatalogEndpoint) -> impl Future<Output = bool> + Send;
+
+    /// It goes there now, and nobody will say what came of it: it has cost what was reserved.
+    fn charge(&mut self);
 }
 
 /// An answer, and which version of the adaptor gave it; none without an adaptor. No byte of it has been read. `turn`

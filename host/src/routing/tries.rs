@@ -1,6 +1,7 @@
 //! One request's way along its candidates: who is asked, and whether the next one is asked in its place.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,14 +12,14 @@ use http::StatusCode;
 use crate::{
     catalog::CatalogEndpoint,
     config::RoutingSection,
-    ledger::{Held, Outcome, Record},
-    pulse::{Attempt, Rules},
+    ledger::{Cause, Held, Outcome, Record},
+    pulse::{Attempt, Rules, Standing},
     relay::RelayError,
 };
 
 /// The candidates that are left.
 pub struct Tries {
-    left: std::iter::Peekable<std::vec::IntoIter<Arc<CatalogEndpoint>>>,
+    left: VecDeque<Arc<CatalogEndpoint>>,
     rules: Rules,
     is_begun: bool,
 }
@@ -55,15 +56,21 @@ impl Tries {
             retries_per_mille: settings.retries_per_mille(),
             retry_burst: settings.retry_burst,
         };
-        Self { left: candidates.into_iter().peekable(), rules, is_begun: false }
+        Self { left: candidates.into(), rules, is_begun: false }
     }
 
-    /// The next one to ask.
-    pub fn begin(&mut self) -> Option<Try> {
-        let endpoint = self.left.next()?;
+    /// The next one that may be asked. One that rests, as may have been found out just now, comes after the others.
+    pub fn candidate(&mut self) -> Option<Arc<CatalogEndpoint>> {
+        let now = Instant::now();
+        let ready = self.left.iter().position(|endpoint| endpoint.pulse.standing(now) == Standing::Ready);
+        self.left.remove(ready.unwrap_or(0))
+    }
+
+    /// It is asked.
+    pub fn ask(&mut self, endpoint: Arc<CatalogEndpoint>) -> Try {
         let is_first = !std::mem::replace(&mut self.is_begun, true);
         let attempt = endpoint.pulse.ask(&self.rules, is_first, Instant::now());
-        Some(Try { endpoint, attempt, rules: self.rules })
+        Try { endpoint, attempt, rules: self.rules }
     }
 
     /// Notes how it went. Whether the next one has to be asked: while the client has got no byte, and where that would not
@@ -81,16 +88,13 @@ impl Tries {
         };
         let meaning = meaning(error);
         match meaning {
-            // A backend that refuses a request is there.
-            Meaning::Final if matches!(error, RelayError::Upstream(_) | RelayError::Told(_)) => {
-                tried.attempt.completed();
-            }
+            Meaning::Final if is_an_answer(error) => tried.attempt.completed(),
             Meaning::Final | Meaning::Elsewhere => {}
             Meaning::Unreached | Meaning::Failed => {
                 tried.attempt.fail(&self.rules, said(error), Instant::now());
             }
         }
-        if meaning == Meaning::Final || !can_repeat || self.left.peek().is_none() {
+        if meaning == Meaning::Final || !can_repeat || self.left.is_empty() {
             return false;
         }
         let slug = &tried.endpoint.slug;
@@ -106,12 +110,25 @@ impl Tries {
 impl Held for Try {
     /// An answer that breaks off on its way is a failure too.
     fn settle(mut self: Box<Self>, record: &Record) {
-        match record.outcome {
-            Outcome::Completed => self.attempt.completed(),
-            Outcome::Failed => self.attempt.fail(&self.rules.clone(), None, Instant::now()),
-            Outcome::ClientGone => {}
+        match (record.outcome, record.cause) {
+            (Outcome::Completed, _) => self.attempt.completed(),
+            (Outcome::Failed, Cause::Upstream | Cause::Adaptor) if !is_its_own(record) => {
+                self.attempt.fail(&self.rules.clone(), None, Instant::now());
+            }
+            (Outcome::Failed | Outcome::ClientGone, _) => {}
         }
     }
+}
+
+/// What one request asks for may be too much, and a backend that tells of an error is there: neither says anything about
+/// others' requests.
+fn is_its_own(record: &Record) -> bool {
+    matches!(record.error.as_deref(), Some("response_too_large" | "answer_timeout" | "upstream_error"))
+}
+
+/// A backend or an adaptor that refuses a request is there.
+fn is_an_answer(error: &RelayError) -> bool {
+    matches!(error, RelayError::Upstream(_) | RelayError::Told(_) | RelayError::Fault(Fault::Reported(_)))
 }
 
 fn meaning(error: &RelayError) -> Meaning {

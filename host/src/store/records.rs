@@ -2,7 +2,7 @@
 
 use sqlx::{Any, Row as _, Transaction, query::Query};
 
-use super::{Store, StoreError, totals::Totals};
+use super::{Store, StoreError, totals::add_totals};
 use crate::ledger::{Record, micros};
 
 /// Longest text of a row that comes from outside, in bytes. What a model is called is the client's choice.
@@ -92,7 +92,7 @@ impl Store {
             query.execute(&mut *transaction).await?;
         }
         add_contents(&mut transaction, records).await?;
-        Totals::of(records.iter().map(|new| &new.record)).add(&mut transaction).await?;
+        add_totals(&mut transaction, records).await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -1,12 +1,15 @@
 //! Sums of records by day, and reports of them.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use sqlx::{Any, Row as _, Transaction, any::AnyRow};
 
 use super::{
-    Store, StoreError,
+    DEFAULT_TENANT, NewRecord, Store, StoreError, TENANT,
     records::{short, signed},
 };
 use crate::ledger::{Outcome, Record, micros};
@@ -80,7 +83,7 @@ impl UsageKey {
 /// Which sums are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UsageQuery {
-    /// Of this tenant alone.
+    /// Of this tenant alone. With ` (deleted)` behind its name, of those that had it before and have gone.
     pub tenant: Option<String>,
     /// Of this user alone.
     pub user: Option<String>,
@@ -90,6 +93,8 @@ pub struct UsageQuery {
     pub from: Option<String>,
     /// Until this day, it included.
     pub to: Option<String>,
+    /// Endpoints that another tenant shares are not named.
+    pub hides_shared: bool,
     /// What they are broken down by; at least one.
     pub by: Vec<UsageKey>,
 }
@@ -103,33 +108,16 @@ pub struct UsageLine {
     pub sums: Sums,
 }
 
-/// The sums of some records. In one order, so that two gateways do not wait for each other.
-pub(super) struct Totals(BTreeMap<[String; 6], Sums>);
+/// Follows the name of a tenant that has gone. No tenant's own name has a blank.
+const DELETED: &str = " (deleted)";
 
-impl Totals {
-    pub(super) fn of<'a>(records: impl Iterator<Item = &'a Record>) -> Self {
-        let mut totals = BTreeMap::<_, Sums>::new();
-        for record in records {
-            totals.entry(keys(record)).or_default().add(record);
-        }
-        Self(totals)
-    }
+/// Of a tenant that had gone before its record was written, so that nobody knows when it was made.
+const GONE: i64 = -1;
 
-    pub(super) async fn add(self, transaction: &mut Transaction<'_, Any>) -> Result<(), sqlx::Error> {
-        for (keys, sums) in self.0 {
-            let query = keys.into_iter().fold(sqlx::query(ADD), |query, key| query.bind(key));
-            let query = sums.values().into_iter().fold(query, |query, sum| query.bind(sum));
-            query.execute(&mut **transaction).await?;
-        }
-        Ok(())
-    }
-}
-
-const ADD: &str =
-    "INSERT INTO usage_totals (day, tenant, user_id, model, endpoint, operation, requests, errors,
-        prompt_tokens, completion_tokens, total_tokens, cpu_us, egress_bytes)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-    ON CONFLICT (day, tenant, user_id, model, endpoint, operation) DO UPDATE SET
+const ADD: &str = "INSERT INTO usage_totals (day, tenant, user_id, model, endpoint, owner, operation, since,
+        requests, errors, prompt_tokens, completion_tokens, total_tokens, cpu_us, egress_bytes)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+    ON CONFLICT (day, tenant, since, user_id, model, endpoint, owner, operation) DO UPDATE SET
         requests = usage_totals.requests + excluded.requests,
         errors = usage_totals.errors + excluded.errors,
         prompt_tokens = usage_totals.prompt_tokens + excluded.prompt_tokens,
@@ -138,8 +126,55 @@ const ADD: &str =
         cpu_us = usage_totals.cpu_us + excluded.cpu_us,
         egress_bytes = usage_totals.egress_bytes + excluded.egress_bytes";
 
+/// Adds records to the sums of their days. In one order, so that two gateways do not wait for each other. The transaction
+/// has written before: in SQLite one that reads first may not write any more.
+pub(super) async fn add_totals(
+    transaction: &mut Transaction<'_, Any>,
+    records: &[NewRecord],
+) -> Result<(), sqlx::Error> {
+    let made = made(transaction, records).await?;
+    let mut totals = BTreeMap::<_, Sums>::new();
+    for NewRecord { record, .. } in records {
+        totals.entry((keys(record), since(record, &made))).or_default().add(record);
+    }
+    for ((keys, since), sums) in totals {
+        let query = keys.into_iter().fold(sqlx::query(ADD), |query, key| query.bind(key));
+        let query = sums.values().into_iter().fold(query.bind(since), |query, sum| query.bind(sum));
+        query.execute(&mut **transaction).await?;
+    }
+    Ok(())
+}
+
+/// When the tenants of records were made: those that are there now.
+async fn made(
+    transaction: &mut Transaction<'_, Any>,
+    records: &[NewRecord],
+) -> Result<HashMap<Arc<str>, Option<i64>>, sqlx::Error> {
+    let mut made = HashMap::new();
+    for name in records.iter().filter_map(|new| new.record.tenant.as_ref()) {
+        if !made.contains_key(name) {
+            let select = "SELECT created_at FROM documents WHERE tenant = $1 AND kind = $2 AND name = $3";
+            let select = sqlx::query_scalar(select).bind(short(name)).bind(TENANT).bind(short(name));
+            made.insert(Arc::clone(name), select.fetch_optional(&mut **transaction).await?);
+        }
+    }
+    Ok(made)
+}
+
+/// When the tenant of a record was made. One that is younger than the request is another of the same name.
+fn since(record: &Record, made: &HashMap<Arc<str>, Option<i64>>) -> i64 {
+    match record.tenant.as_ref() {
+        None => 0,
+        Some(name) if **name == *DEFAULT_TENANT => 0,
+        Some(name) => {
+            let made = made.get(name).copied().flatten();
+            made.filter(|made| *made <= record.at_millis().div_euclid(1000)).unwrap_or(GONE)
+        }
+    }
+}
+
 /// Names that a client has made up are left out: each would be a row that stays.
-fn keys(record: &Record) -> [String; 6] {
+fn keys(record: &Record) -> [String; 7] {
     let day = Timestamp::from_millisecond(record.at_millis()).unwrap_or_default();
     let text = |text: Option<&str>| text.map(short).unwrap_or_default();
     let model = record.model.as_deref().filter(|_| record.endpoint.is_some());
@@ -149,6 +184,7 @@ fn keys(record: &Record) -> [String; 6] {
         text(record.user.as_deref()),
         text(model),
         text(record.endpoint.as_deref()),
+        text(record.answerer.as_ref().and_then(|answerer| answerer.owner.as_deref())),
         record.operation.path().to_owned(),
     ]
 }
@@ -216,6 +252,10 @@ impl Store {
     }
 }
 
+/// Whether a line's tenant is one that is there.
+const IS_THERE: &str = "(u.since = 0 OR EXISTS (SELECT 1 FROM documents d WHERE d.tenant = u.tenant
+    AND d.kind = 'tenant' AND d.name = u.tenant AND d.created_at = u.since))";
+
 /// The statement of a report, and its values. Names of columns are ours, all else is a value.
 fn report(
     query: &UsageQuery,
@@ -223,13 +263,17 @@ fn report(
     after: Option<&[String]>,
     limit: u32,
 ) -> (String, Vec<String>) {
-    let (mut values, mut terms) = (Vec::new(), Vec::new());
-    let mut mark = |value: &String| {
-        values.push(value.clone());
+    let (mut values, mut terms) = (Vec::new(), vec!["1 = 1".to_owned()]);
+    let mut mark = |value: &str| {
+        values.push(value.to_owned());
         format!("${}", values.len())
     };
+    if let Some(tenant) = &query.tenant {
+        let gone = tenant.strip_suffix(DELETED);
+        let not = if gone.is_some() { "NOT " } else { "" };
+        terms.push(format!("u.tenant = {} AND {not}{IS_THERE}", mark(gone.unwrap_or(tenant))));
+    }
     let filters = [
-        ("tenant =", &query.tenant),
         ("user_id =", &query.user),
         ("model =", &query.model),
         ("day >=", &query.from),
@@ -239,15 +283,24 @@ fn report(
         terms.extend(value.as_ref().map(|value| format!("{term} {}", mark(value))));
     }
     let by = columns.join(", ");
-    if let Some(after) = after {
-        let marks: Vec<String> = after.iter().map(mark).collect();
-        terms.push(format!("({by}) > ({})", marks.join(", ")));
-    }
-    let only = if terms.is_empty() { String::new() } else { format!("WHERE {}", terms.join(" AND ")) };
+    let behind = after.map_or_else(String::new, |after| {
+        let marks: Vec<String> = after.iter().map(|key| mark(key)).collect();
+        format!("WHERE ({by}) > ({})", marks.join(", "))
+    });
+    let only = terms.join(" AND ");
+    let hidden = if query.hides_shared { "u.owner <> u.tenant" } else { "1 = 0" };
+    let sums = Sums::COLUMNS.join(", ");
+    let lines = format!(
+        "SELECT day, CASE WHEN {IS_THERE} THEN u.tenant ELSE u.tenant || '{DELETED}' END AS tenant, user_id, model,
+             CASE WHEN {hidden} THEN '' ELSE u.endpoint END AS endpoint, operation, {sums}
+         FROM usage_totals u WHERE {only}"
+    );
     // PostgreSQL's sums of whole numbers are of a wider type.
     let sums = Sums::COLUMNS.map(|column| format!("CAST(SUM({column}) AS BIGINT) AS {column}")).join(", ");
     (
-        format!("SELECT {by}, {sums} FROM usage_totals {only} GROUP BY {by} ORDER BY {by} LIMIT {limit}"),
+        format!(
+            "SELECT {by}, {sums} FROM ({lines}) AS lines {behind} GROUP BY {by} ORDER BY {by} LIMIT {limit}"
+        ),
         values,
     )
 }

@@ -20,6 +20,7 @@ use crate::{
         error::{ApiError, ErrorKind},
         openapi::{About, Api, Components, List, named},
     },
+    auth::Role,
     gateway::{Gateway, Worker},
     store::{UsageKey, UsageQuery},
 };
@@ -81,8 +82,11 @@ async fn account(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let Allowed { tenant, .. } = allow(worker.gateway(), &headers, &tenant, Wish::Account).await?;
-    Asked::read(query.as_deref(), &headers, Some(tenant))?.answer(worker.gateway()).await
+    let Allowed { tenant, caller } = allow(worker.gateway(), &headers, &tenant, Wish::Account).await?;
+    let mut asked = Asked::read(query.as_deref(), &headers, Some(tenant))?;
+    // What others share is theirs: who uses it sees the model and nothing else.
+    asked.query.hides_shared = caller.role != Role::Operator;
+    asked.answer(worker.gateway()).await
 }
 
 /// A report that is asked for.

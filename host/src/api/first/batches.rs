@@ -120,8 +120,6 @@ async fn submit(
         Err(BatchError::NotAdmitted) => return Err(ApiError::not_admitted(ticket.refusal())),
         Err(error) => return Err(told(error)),
     };
-    // What its tasks come to nobody says.
-    ticket.settle();
     Ok(Json(Submitted {
         status: batch.status.as_str(),
         batch_id: batch.asked.id,

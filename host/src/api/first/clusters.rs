@@ -22,7 +22,7 @@ use crate::{
     auth::Scope,
     gateway::Worker,
     jobs::Report,
-    routing::{VisibleCluster, public_status, visible_clusters},
+    routing::{Admit as _, VisibleCluster, public_status, visible_clusters},
     tenants::DEFAULT_TENANT,
 };
 
@@ -105,7 +105,8 @@ async fn jobs(
         .jobs()
         .report(&gateway.catalog(&caller.tenant), worker.egress(), &id, &cluster, &caller)
         .await;
-    ticket.settle();
+    // Nobody says what it came to.
+    ticket.charge();
     report.map(Json).map_err(|error| {
         let error = ApiError::from(error);
         tracing::warn!(request_id = %id, cluster, code = error.code(), detail = error.detail(), "no jobs");

@@ -7,7 +7,7 @@ use axum::{
     extract::{Extension, Request, State},
     response::Response,
 };
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::{course::Course, form, request::ParsedRequest, unknown};
 use crate::{
@@ -142,6 +142,11 @@ async fn run(
     let (settings, limits) = (gateway.settings(), gateway.limits_of(&caller));
     let parsed = match operation.takes() {
         Takes::Json => {
+            if is_form(&parts.headers) {
+                discard(body).await;
+                let message = format!("`{}` takes JSON; the body is a form.", operation.path());
+                return Err(ApiError::new(ErrorKind::InvalidJson, message));
+            }
             let most = usize::try_from(limits.body(settings.max_body_bytes as u64)).unwrap_or(usize::MAX);
             let body = read_body(&parts.headers, body, most).await?;
             course.body_read();
@@ -195,7 +200,7 @@ async fn ask(worker: &Worker, asked: Asked<'_>, progress: Progress<'_>) -> Resul
     let routing = &settings.routing;
     let session = Session::of(routing, &caller, header.or(parsed.session.as_deref()));
     let warmth = |endpoint: &CatalogEndpoint| {
-        gateway.jobs().warmth(&catalog, course.egress(), endpoint, routing.state_period())
+        gateway.jobs().warmth(&catalog, worker.egress(), endpoint, routing.state_period())
     };
     let candidates = order(candidates, turn, session, warmth);
     let plan = plan(gateway, operation, &parsed);
@@ -213,14 +218,15 @@ async fn ask(worker: &Worker, asked: Asked<'_>, progress: Progress<'_>) -> Resul
         headers: operation.client_headers(headers),
     });
     let mut tries = Tries::of(candidates, routing);
-    let mut failed = None;
-    while let Some(mut tried) = tries.begin() {
-        let endpoint = &tried.endpoint;
-        let is_admitted = ticket.admit(endpoint).await;
+    let (mut failed, mut was_asked) = (None, false);
+    while let Some(endpoint) = tries.candidate() {
+        let is_admitted = ticket.admit(&endpoint).await;
         course.limited(ticket.standing());
         if !is_admitted {
             continue;
         }
+        let mut tried = tries.ask(endpoint);
+        let endpoint = &tried.endpoint;
         let owner = endpoint.owner().filter(|_| endpoint.on_disconnect == OnDisconnect::Finish);
         successor.set(owner.map(|owner| Reader::new(worker.unattended(), owner, entry)));
         course.answered_by(&catalog, endpoint);
@@ -233,14 +239,17 @@ async fn ask(worker: &Worker, asked: Asked<'_>, progress: Progress<'_>) -> Resul
                 entry.hold(Box::new(tried));
                 return Ok((opened, plan));
             }
-            Err(error) => failed = Some(error),
+            Err(error) => {
+                was_asked |= asked_a_backend(&error);
+                failed = Some(error);
+            }
         }
         if !goes_on {
             break;
         }
     }
     let Some(error) = failed else { return Err(ApiError::not_admitted(ticket.refusal())) };
-    if matches!(&error, RelayError::Fault(fault) if !was_asked(fault)) {
+    if !was_asked {
         ticket.was_not_asked();
     }
     Err(error.into())
@@ -255,6 +264,9 @@ async fn run_on(
     plan: Plan,
     entry: &mut Entry,
 ) -> Result<Opened, RelayError> {
+    // What one that was asked before has counted is not of this answer.
+    entry.note(|r| r.usage = None);
+    note_answerer(entry, endpoint, None, &task.body);
     let (version, answer) = dispatch(egress, endpoint, turn, task).await;
     note_answerer(entry, endpoint, version.as_deref(), &task.body);
     let owner = version.as_ref().map(|version| &**version.grant.tenant());
@@ -269,12 +281,19 @@ async fn run_on(
 }
 
 /// Whether a backend may know of a request that failed so.
-fn was_asked(fault: &Fault) -> bool {
+fn asked_a_backend(error: &RelayError) -> bool {
     use EgressError::{Busy, DayUsedUp};
     !matches!(
-        fault,
-        Fault::Overloaded { .. } | Fault::DayUsedUp { .. } | Fault::Egress(Busy(_) | DayUsedUp(_))
+        error,
+        RelayError::Fault(
+            Fault::Overloaded { .. } | Fault::DayUsedUp { .. } | Fault::Egress(Busy(_) | DayUsedUp(_))
+        )
     )
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.as_bytes().get(..10));
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(b"multipart/"))
 }
 
 fn note_caller(entry: &mut Entry, caller: &Caller) {
