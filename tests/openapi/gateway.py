@@ -44,6 +44,8 @@ SEEDS = {
     "federated": {"seeded": federated("seeded"), "spare": federated("spare")},
     "members": {"seeded": {"role": "user"}, "spare": {"role": "user"}},
     "secrets": {"seeded": SECRET, "spare": SECRET},
+    # The cluster that is asked stays up.
+    "maintenance": {"spare": {"notice": "New cooling until Monday."}},
 }
 
 
