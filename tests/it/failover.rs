@@ -354,3 +354,27 @@ async fn a_rest_outlives_a_file_that_is_read_again() {
     }
     assert!(failing.seen().len() > 3, "another address may be a better one");
 }
+
+/// What one request asks for may be too much; that says nothing about others.
+#[tokio::test]
+async fn an_answer_beyond_the_gateways_bounds_makes_nobody_rest() {
+    let talking = Upstream::start(|_| async {
+        let event = format!("data: {{\"x\":\"{}\"}}\n\n", "y".repeat(600));
+        airlock_tests::sse(airlock_tests::chunks([event.clone(), event.clone(), event]))
+    })
+    .await;
+    let good =
+        Upstream::start(|_| async { airlock_tests::sse(airlock_tests::chunks(["data: [DONE]\n\n"])) }).await;
+    let builder = over(&[&talking, &good]).settings(|s| {
+        s.routing.rest_seconds = 60;
+        s.max_stream_bytes = 1024;
+    });
+    let gateway = builder.start().await;
+    let body = json!({ "model": "big", "stream": true, "messages": [{ "role": "user", "content": "hi" }] });
+    for done in 1..=12 {
+        let text = gateway.post("/v1/chat/completions", &body).send().await.unwrap().text().await.unwrap();
+        assert!(text.contains("[DONE]") || text.contains("response_too_large"), "{text}");
+        gateway.ledger.nth(done).await;
+    }
+    assert_eq!((talking.seen().len(), good.seen().len()), (6, 6));
+}

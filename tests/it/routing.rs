@@ -241,3 +241,18 @@ async fn a_cluster_is_down_by_fixture_or_by_settings() {
     gateway.gateway.reload(settings).await.unwrap();
     ok(chat(&gateway)).await;
 }
+
+/// What others write after a refused reload is tried against the files that are in force.
+#[tokio::test]
+async fn a_refused_reload_leaves_nothing_behind() {
+    let upstream = Upstream::json(completion()).await;
+    let gateway = over(&[&upstream]).start().await;
+    let settings = (*gateway.gateway.settings()).clone();
+    std::fs::write(settings.fixtures.join("bad.json"), "[{}]").unwrap();
+    let mistake = gateway.gateway.reload(settings).await.unwrap_err().to_string();
+    assert!(mistake.contains("bad.json"), "{mistake}");
+    let operator = gateway.person("default", airlock::auth::Role::Operator).await;
+    let made = operator.put("/tenants/default/maintenance/c", &json!({ "notice": "Down." })).await;
+    assert_eq!(made.status(), 201, "{}", made.text().await.unwrap());
+    error(chat(&gateway).send().await.unwrap(), 503, "cluster_under_maintenance").await;
+}
