@@ -338,7 +338,7 @@ fn misfits(folder: &Path) -> Vec<Bad> {
     };
     let odd = r#"(component (import "airlock:adaptor/endpoint@0.1.0" (instance (export "odd" (func))))
         (instance $i) (export "airlock:adaptor/endpoint@0.1.0" (instance $i)))"#;
-    let files = r#"(import "wasi:filesystem/types@0.2.12" (instance))"#;
+    let files = r#"(import "wasi:filesystem/types@0.3.0" (instance))"#;
     let exports_nothing = r#"(component (import "airlock:adaptor/endpoint@0.1.0" (instance)))"#;
     let echo = std::fs::read(guest("echo")).unwrap();
     let in_front = [

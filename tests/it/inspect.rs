@@ -59,7 +59,7 @@ async fn what_a_gateway_would_refuse_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let sockets = wat::parse_str(
         r#"(component
-            (import "wasi:sockets/network@0.2.0" (instance))
+            (import "wasi:sockets/types@0.3.0" (instance))
             (instance $endpoint)
             (export "airlock:adaptor/endpoint@0.1.0" (instance $endpoint)))"#,
     )

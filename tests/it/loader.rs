@@ -117,9 +117,9 @@ fn imports_that_adaptors_do_not_get_are_named_with_a_reason() {
     let cases = [
         ("foo:bar/baz", "and no others"),
         ("foo:bar/baz@1.2.3", "and no others"),
-        ("wasi:filesystem/types@0.2.12", "no files"),
-        ("wasi:filesystem/preopens@0.2.0", "no files"),
-        ("wasi:sockets/tcp@0.2.12", "no sockets"),
+        ("wasi:filesystem/types@0.3.0", "no files"),
+        ("wasi:filesystem/preopens@0.3.0", "no files"),
+        ("wasi:sockets/types@0.3.0", "no sockets"),
         ("wasi:keyvalue/store@0.2.0", "and no others"),
         ("airlock:adaptor/endpoint@0.1.0", "middleware"),
         ("airlock:adaptor/secrets@0.1.0", "no such interface"),

@@ -8,6 +8,7 @@
     reason = "the functions beside the tests are tests too"
 )]
 
+mod absent;
 mod addresses;
 mod admin;
 mod audio;

@@ -69,6 +69,8 @@ const GRANTS: &[(&str, &str)] = &[
     ("wasi:cli/stdout", "writes lines to the operator's log"),
     ("wasi:cli/stderr", "writes lines to the operator's log"),
     ("wasi:cli/", "nothing: no terminal, and an exit ends the instance"),
+    ("wasi:filesystem/", "nothing: there are no files"),
+    ("wasi:sockets/", "nothing: there are no sockets, and no names are looked up"),
 ];
 
 /// Reads a component. Fails where it is none, or is broken.

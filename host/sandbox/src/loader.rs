@@ -10,7 +10,12 @@ use wasmtime::{
 };
 
 use crate::{
-    Fault, bindings::exports::airlock::adaptor as exported, call::CallState, compile::Source, engine::Sandbox,
+    Fault,
+    bindings::exports::airlock::adaptor as exported,
+    call::CallState,
+    compile::Source,
+    engine::{Sandbox, Shared},
+    host::absent,
 };
 
 /// The contract's version that this host speaks. A component built for the same 0.x is accepted.
@@ -209,8 +214,6 @@ impl Sandbox {
         let component = self.0.compiler.component(engine, &digest, source).await?;
         let exports = check_names(engine, &component)?;
         let pre = self
-            .0
-            .linker
             .instantiate_pre(&component)
             .map_err(|e| LoadError::Import { name: "…".into(), why: format!("{e:#}") })?;
         Ok(Adaptor {
@@ -228,6 +231,16 @@ impl Sandbox {
                 .transpose()?,
             pre,
         })
+    }
+
+    fn instantiate_pre(&self, component: &Component) -> wasmtime::Result<InstancePre<CallState>> {
+        let Shared { engine, linker, .. } = &*self.0;
+        if !component.component_type().imports(engine).any(|(name, _)| absent::is_absent(name)) {
+            return linker.instantiate_pre(component);
+        }
+        let mut linker = linker.clone();
+        absent::link(&mut linker, engine, component)?;
+        linker.instantiate_pre(component)
     }
 }
 
@@ -328,6 +341,8 @@ pub(crate) fn check_import(name: &str, place: Place) -> Result<(), LoadError> {
     let package = name.split(['/', '@']).next().unwrap_or(name);
     match package {
         "wasi:io" | "wasi:clocks" | "wasi:random" | "wasi:cli" | "wasi:http" => Ok(()),
+        // Named by the runtimes of languages; there is nothing behind.
+        _ if absent::is_absent(name) => Ok(()),
         "wasi:filesystem" | "wasi:sockets" => {
             refuse("adaptors have no files and no sockets; they call out through HTTP")
         }

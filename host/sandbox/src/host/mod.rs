@@ -1,5 +1,6 @@
-//! What adaptors may import. Everything is linked here and nothing else is: no files, no sockets.
+//! What adaptors may import. Everything is linked here and nothing else is: files and sockets are `absent`.
 
+pub(crate) mod absent;
 mod callbacks;
 mod clock;
 mod coalescing;
