@@ -11,6 +11,7 @@
 mod absent;
 mod addresses;
 mod admin;
+mod ahead;
 mod audio;
 #[cfg(test)]
 mod backends;

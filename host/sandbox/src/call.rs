@@ -1,12 +1,17 @@
 //! One call: a slot, a fresh store and instance, budgets, and the reply.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{
     Store, UpdateDeadline,
     component::{Instance, Resource, ResourceAny, ResourceTable},
+    ensure,
 };
 use wasmtime_wasi::{
     WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, cli::WasiCliCtxView, random::WasiRandomCtx,
@@ -14,7 +19,8 @@ use wasmtime_wasi::{
 use wasmtime_wasi_http::WasiHttpCtx;
 
 use crate::{
-    Adaptor, Budgets, Fault, Meter, Sandbox,
+    Adaptor, Budgets, Fault, Meter, Sandbox, Spent,
+    ahead::Ready,
     counted::Counted,
     egress::{Egress, Grant, MAX_FIELDS, UpstreamResponse},
     form::OwnBody,
@@ -34,7 +40,8 @@ pub(crate) struct CallState {
     pub(crate) own_body: OwnBody,
     pub(crate) log: LogSink,
     pub(crate) sandbox: Sandbox,
-    _counted: Counted,
+    /// None while the instance is made ahead of its request.
+    counted: Option<Counted>,
     _metered: Option<Counted>,
 }
 
@@ -54,6 +61,12 @@ impl CallState {
     pub(crate) fn random(&mut self) -> &mut WasiRandomCtx {
         self.wasi.random()
     }
+
+    /// Fails while the instance is made ahead of its request: what it asks for would be of nobody.
+    pub(crate) fn check_serves(&self) -> wasmtime::Result<()> {
+        ensure!(self.counted.is_some(), "the host was called before there was a request");
+        Ok(())
+    }
 }
 
 /// What a call is for and may use.
@@ -71,10 +84,37 @@ pub(crate) struct CallPlan {
     pub(crate) meter: Option<Meter>,
 }
 
+impl CallPlan {
+    /// For an instance that is made ahead of the request that it will serve.
+    pub(crate) fn for_nobody(&self) -> Self {
+        Self {
+            adaptor: Arc::clone(&self.adaptor),
+            grant: Arc::clone(&self.grant),
+            budgets: Arc::clone(&self.budgets),
+            egress: self.egress.clone(),
+            subject: Arc::clone(&self.subject),
+            request_id: "ahead".into(),
+            own_body: OwnBody::default(),
+            pace: Arc::default(),
+            meter: None,
+        }
+    }
+}
+
 /// A place in the sandbox for one call: one of the pool's, one of the tenant's.
 pub(crate) struct Slot {
     _pools: OwnedSemaphorePermit,
     _tenants: OwnedSemaphorePermit,
+}
+
+/// An instance that no call has yet.
+pub(crate) struct Made {
+    store: Store<CallState>,
+    instance: Instance,
+    /// Processor time that it took.
+    cpu: Duration,
+    /// When it was begun.
+    pub(crate) since: Instant,
 }
 
 /// An instance with its store and slot. Dropping it at any moment ends the guest.
@@ -115,22 +155,47 @@ impl Sandbox {
             self.check_slow_calls()?;
         }
         let tenants = plan.grant.tenant().instance()?;
-        let slot = Slot { _pools: self.slot()?, _tenants: tenants };
+        let ready = self.take_ahead(&plan);
+        let (made, pools) = match ready {
+            Some(Ready { made, slot, .. }) => (Some(made), slot),
+            None => (None, self.slot()?),
+        };
+        let slot = Slot { _pools: pools, _tenants: tenants };
         let usage = plan.grant.tenant().usage();
         let own = || CpuClock::new(usage, plan.egress.spent().clone());
         let clock = plan.meter.as_ref().map_or_else(own, Meter::clock);
         let pacing = Pacing { clock, pace: Arc::clone(&plan.pace), wall: plan.budgets.wall };
         let (sandbox, own) = (self.clone(), pacing.clone());
-        let work = async move { f(Live::start(&sandbox, &plan, own, slot).await?).await };
+        let work = async move {
+            let live = match made {
+                Some(made) => Live::adopt(&sandbox, &plan, own, slot, made),
+                None => Live::start(&sandbox, &plan, own, slot).await?,
+            };
+            f(live).await
+        };
         pacing.run(self, Box::pin(work)).await
     }
 }
 
 impl Live {
     async fn start(sandbox: &Sandbox, plan: &CallPlan, pacing: Pacing, slot: Slot) -> Result<Self, Fault> {
-        let mut store = new_store(sandbox, plan, &pacing.clock);
+        let began = Instant::now();
+        let mut store = new_store(sandbox, plan, new_state(sandbox, plan, began));
+        arm(&mut store, &pacing.clock, plan.budgets.cpu);
         let instance = plan.adaptor.pre.instantiate_async(&mut store).await.map_err(|e| sandbox.fault(&e))?;
+        plan.adaptor.making.note(began.elapsed());
         Ok(Self { store, instance, pacing, _slot: slot })
+    }
+
+    /// Gives an instance that was made ahead to its call, and the call the bill for it.
+    fn adopt(sandbox: &Sandbox, plan: &CallPlan, pacing: Pacing, slot: Slot, made: Made) -> Self {
+        let Made { mut store, instance, cpu, since } = made;
+        let mut state = new_state(sandbox, plan, since);
+        state.limiter.carry_over(&store.data().limiter);
+        *store.data_mut() = state;
+        arm(&mut store, &pacing.clock, plan.budgets.cpu);
+        pacing.clock.charge(cpu);
+        Self { store, instance, pacing, _slot: slot }
     }
 
     /// Runs one exported function.
@@ -167,14 +232,35 @@ impl Drop for Live {
     }
 }
 
-fn new_store(sandbox: &Sandbox, plan: &CallPlan, clock: &CpuClock) -> Store<CallState> {
-    let budgets = &plan.budgets;
-    let mut store = Store::new(&sandbox.0.engine, new_state(sandbox, plan));
+/// An instance for nobody yet. It can hold nothing of the host's.
+pub(crate) async fn make(sandbox: &Sandbox, plan: &CallPlan) -> Result<Made, Fault> {
+    let since = Instant::now();
+    let mut state = new_state(sandbox, plan, since);
+    state.counted = None;
+    state.table.set_max_capacity(0);
+    let mut store = new_store(sandbox, plan, state);
+    let clock = CpuClock::new(&Arc::default(), Spent::default());
+    arm(&mut store, &clock, plan.budgets.cpu);
+    clock.set_slow_lane(true);
+    let instance = {
+        let mut making = Box::pin(plan.adaptor.pre.instantiate_async(&mut store));
+        poll_fn(|cx| clock.poll(&mut making, cx)).await.map_err(|e| sandbox.fault(&e))?
+    };
+    Ok(Made { store, instance, cpu: clock.used(), since })
+}
+
+fn new_store(sandbox: &Sandbox, plan: &CallPlan, state: CallState) -> Store<CallState> {
+    let mut store = Store::new(&sandbox.0.engine, state);
     store.limiter(|state| &mut state.limiter);
-    store.set_hostcall_fuel(budgets.hostcall_bytes);
-    store.set_max_component_handles(budgets.handles);
+    store.set_hostcall_fuel(plan.budgets.hostcall_bytes);
+    store.set_max_component_handles(plan.budgets.handles);
+    store
+}
+
+/// Has the guest interrupted at each tick, to see what it has used of its time.
+fn arm(store: &mut Store<CallState>, clock: &CpuClock, limit: Duration) {
     store.set_epoch_deadline(1);
-    let (clock, limit) = (clock.clone(), budgets.cpu);
+    let clock = clock.clone();
     store.epoch_deadline_callback(move |_| {
         let (burst, is_slow) = (clock.burst(), clock.in_slow_lane());
         // On a worker a burst may hold time that the thread was set aside for; it is not charged before it is over.
@@ -191,10 +277,9 @@ fn new_store(sandbox: &Sandbox, plan: &CallPlan, clock: &CpuClock) -> Store<Call
         // Not `Yield`: tokio would run the same task again at once, from its LIFO slot.
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
     });
-    store
 }
 
-fn new_state(sandbox: &Sandbox, plan: &CallPlan) -> CallState {
+fn new_state(sandbox: &Sandbox, plan: &CallPlan, since: Instant) -> CallState {
     let budgets = &plan.budgets;
     let mut table = ResourceTable::new();
     table.set_max_capacity(budgets.resources);
@@ -210,8 +295,8 @@ fn new_state(sandbox: &Sandbox, plan: &CallPlan) -> CallState {
         .stdout(log.clone())
         .stderr(log.clone())
         .max_random_size(64 << 10)
-        .monotonic_clock(CoarseClock::new())
-        .wall_clock(CoarseClock::new())
+        .monotonic_clock(CoarseClock::since(since))
+        .wall_clock(CoarseClock::since(since))
         .build();
     CallState {
         wasi,
@@ -228,7 +313,7 @@ fn new_state(sandbox: &Sandbox, plan: &CallPlan) -> CallState {
         own_body: plan.own_body.clone(),
         log,
         sandbox: sandbox.clone(),
-        _counted: Counted::new(&sandbox.0.live),
+        counted: Some(Counted::new(&sandbox.0.live)),
         _metered: plan.meter.as_ref().map(Meter::instance),
     }
 }

@@ -16,8 +16,8 @@ use wasmtime::{
 };
 
 use crate::{
-    CallbackSettings, Callbacks, CompilerSettings, Fault, call::CallState, compile::Compiler, host,
-    lane::SlowLane, loader::MAX_CHAIN,
+    CallbackSettings, Callbacks, CompilerSettings, Fault, ahead::Ahead, call::CallState, compile::Compiler,
+    host, lane::SlowLane, loader::MAX_CHAIN,
 };
 
 /// How often a running guest is interrupted, to let others run and to check its CPU budget.
@@ -31,6 +31,9 @@ const MEMORIES_PER_COMPONENT: u32 = MAX_CHAIN as u32;
 /// up to 14 elsewhere, and one for the passage to the next.
 const TABLES_PER_COMPONENT: u32 = 2 * MEMORIES_PER_COMPONENT;
 const CORE_INSTANCES_PER_COMPONENT: u32 = 128;
+
+/// One slot of so many may hold an instance that waits for its request.
+const PART_AHEAD: usize = 8;
 
 /// How the sandbox is built.
 #[derive(Debug, Clone)]
@@ -56,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) callbacks: Callbacks,
     pub(crate) live: Arc<AtomicUsize>,
     pub(crate) slow_lane: Arc<SlowLane>,
+    pub(crate) ahead: Ahead,
     slots: Arc<Semaphore>,
     slot_count: usize,
 }
@@ -83,6 +87,7 @@ impl Sandbox {
             callbacks: Callbacks::new(settings.callbacks.as_ref()),
             live: Arc::default(),
             slow_lane: Arc::new(slow_lane),
+            ahead: Ahead::new(slot_count / PART_AHEAD),
             slots: Arc::new(Semaphore::new(slot_count)),
             slot_count,
         })))
@@ -122,11 +127,23 @@ impl Sandbox {
         Err(Fault::Overloaded { what: "sandboxes for slow calls", limit })
     }
 
-    /// Takes a slot, or says at once that there is none.
+    /// Takes a slot, or says at once that there is none. Instances that wait for requests give theirs up.
     pub(crate) fn slot(&self) -> Result<OwnedSemaphorePermit, Fault> {
-        Arc::clone(&self.0.slots)
-            .try_acquire_owned()
-            .map_err(|_| Fault::Overloaded { what: "sandboxes", limit: self.0.slot_count })
+        loop {
+            if let Ok(slot) = Arc::clone(&self.0.slots).try_acquire_owned() {
+                return Ok(slot);
+            }
+            if !self.0.ahead.give_up_one() {
+                return Err(Fault::Overloaded { what: "sandboxes", limit: self.0.slot_count });
+            }
+        }
+    }
+
+    /// A slot for an instance that no request waits for, as long as half of them are free.
+    pub(crate) fn spare_slot(&self) -> Option<OwnedSemaphorePermit> {
+        let slots = &self.0.slots;
+        (slots.available_permits() > self.0.slot_count / 2)
+            .then(|| Arc::clone(slots).try_acquire_owned().ok())?
     }
 
     pub(crate) fn fault(&self, error: &wasmtime::Error) -> Fault {

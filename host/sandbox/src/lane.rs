@@ -57,6 +57,13 @@ impl SlowLane {
         self.calls.load(Ordering::Relaxed)
     }
 
+    /// Runs what no call waits for.
+    pub(crate) fn aside(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn(work);
+        }
+    }
+
     fn spawn<T: Send + 'static>(
         &self,
         work: Work<T>,

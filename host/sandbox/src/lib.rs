@@ -5,6 +5,7 @@
 //! This is the only crate that names wasmtime. It knows nothing of serving HTTP, of tenants' accounts or
 //! of databases.
 
+mod ahead;
 mod batch;
 mod bindings;
 mod call;

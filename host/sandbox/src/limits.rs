@@ -99,6 +99,18 @@ impl MemoryLimiter {
     }
 }
 
+impl MemoryLimiter {
+    /// Counts on from what the instance had before the call began.
+    pub(crate) fn carry_over(&mut self, before: &Self) {
+        self.memory.used = before.memory.used;
+        self.tables.used = before.tables.used;
+        if let Some(meter) = &self.meter {
+            meter.note_memory(self.memory.used);
+        }
+        self.spent.note_memory(self.memory.used);
+    }
+}
+
 impl ResourceLimiter for MemoryLimiter {
     fn memory_growing(&mut self, now: usize, then: usize, _max: Option<usize>) -> Result<bool> {
         let grown = self.memory.grow(now, then)?;
@@ -205,6 +217,14 @@ impl CpuClock {
         self.0.slow_lane.load(Ordering::Relaxed)
     }
 
+    /// Time that was used for the call before it began.
+    pub(crate) fn charge(&self, time: Duration) {
+        let time = nanoseconds(time);
+        self.0.used_ns.fetch_add(time, Ordering::Relaxed);
+        self.0.usage.charge_cpu(time);
+        self.0.spent.charge_cpu(time);
+    }
+
     /// The guest gave way because it had computed for too long.
     pub(crate) fn set_overran(&self) {
         self.0.overran.store(true, Ordering::Relaxed);
@@ -226,9 +246,7 @@ impl CpuClock {
             // More than this, and the thread was set aside meanwhile: the guest would have been moved.
             spent = spent.min(MAX_WORKER_POLL_NS);
         }
-        self.0.used_ns.fetch_add(spent, Ordering::Relaxed);
-        self.0.usage.charge_cpu(spent);
-        self.0.spent.charge_cpu(spent);
+        self.charge(Duration::from_nanos(spent));
         done
     }
 }

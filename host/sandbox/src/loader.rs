@@ -11,6 +11,7 @@ use wasmtime::{
 
 use crate::{
     Fault,
+    ahead::Making,
     bindings::exports::airlock::adaptor as exported,
     call::CallState,
     compile::Source,
@@ -31,6 +32,7 @@ pub struct Adaptor {
     digest: String,
     size: usize,
     pub(crate) pre: InstancePre<CallState>,
+    pub(crate) making: Making,
     endpoint: Option<EndpointExports>,
     cluster: Option<exported::cluster::GuestIndices>,
     batch: Option<exported::batch::GuestIndices>,
@@ -229,6 +231,7 @@ impl Sandbox {
                 .batch
                 .then(|| exported::batch::GuestIndices::new(&pre).map_err(shape("airlock:adaptor/batch")))
                 .transpose()?,
+            making: Making::of(&component),
             pre,
         })
     }

@@ -43,6 +43,7 @@ fn gauges(text: &mut Text, gateway: &Gateway) {
     let sandbox = gateway.sandbox();
     text.gauge("airlock_instances", "Adaptor instances that are alive.", sandbox.live_instances());
     text.gauge("airlock_instances_limit", "Adaptor instances that may be alive.", sandbox.slots());
+    text.gauge("airlock_instances_ahead", "Instances that were made ahead and wait for their requests.", sandbox.instances_ahead());
     text.gauge("airlock_slow_calls", "Calls of adaptors that compute for so long that they run at lower priority.", sandbox.slow_calls());
     text.gauge("airlock_compilations_waiting", "Compilations of adaptors that wait for their turn.", sandbox.waiting_compilations());
     text.gauge("airlock_outbound_open", "Calls to backends that are open.", gateway.open_calls());
@@ -83,6 +84,7 @@ fn samples<T: Copy>(all: &[(String, T)]) -> Vec<(&str, T)> {
 
 #[rustfmt::skip]
 fn counters(text: &mut Text, gateway: &Gateway) {
+    text.counter("airlock_calls_ahead_total", "Calls that were given an instance that was made ahead.", &[("", gateway.sandbox().calls_ahead())]);
     text.counter("airlock_log_lines_dropped_total", "Lines of the log that were dropped, as it was not read.", &[("", gateway.log_lines_dropped())]);
     let refused = gateway.admission().snapshot().refused;
     let refused: Vec<_> = refused.into_iter().map(|(limit, n)| (format!("{{limit=\"{limit}\"}}"), n)).collect();

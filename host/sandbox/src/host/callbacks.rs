@@ -17,6 +17,7 @@ impl callbacks::Host for CallState {}
 
 impl callbacks::HostInbox for CallState {
     fn open(&mut self) -> Result<Result<Resource<Inbox>, AdaptorError>> {
+        self.check_serves()?;
         match self.sandbox.callbacks().open() {
             Some(inbox) => Ok(Ok(self.table.push(inbox)?)),
             None => Ok(Err(error(

@@ -6,12 +6,13 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
 const RESOLUTION: Duration = Duration::from_millis(1);
 
-/// Time in whole milliseconds: since the call began, or of day.
+/// Time in whole milliseconds: since the instance was made, or of day.
 pub(crate) struct CoarseClock(Instant);
 
 impl CoarseClock {
-    pub(crate) fn new() -> Self {
-        Self(Instant::now())
+    /// One that began when the instance was made.
+    pub(crate) fn since(start: Instant) -> Self {
+        Self(start)
     }
 }
 

@@ -23,6 +23,7 @@ impl coalescing::HostMember for CallState {
         item: Vec<u8>,
         pace: Pace,
     ) -> Result<Result<Resource<Member>, AdaptorError>> {
+        self.check_serves()?;
         let groups = self.hooks.grant.tenant().groups();
         match groups.join(&group, item.into(), call_pace(pace)) {
             Ok(member) => Ok(Ok(self.table.push(member)?)),

@@ -82,19 +82,20 @@ fn ttl(ms: Option<u32>) -> Duration {
 }
 
 impl CallState {
-    fn store<T>(&self, f: impl FnOnce(&mut Entries, Instant) -> T) -> T {
+    fn store<T>(&self, f: impl FnOnce(&mut Entries, Instant) -> T) -> Result<T> {
+        self.check_serves()?;
         let KeyValueStore(entries) = self.hooks.grant.tenant().key_value();
-        f(&mut entries.lock().unwrap_or_else(PoisonError::into_inner), Instant::now())
+        Ok(f(&mut entries.lock().unwrap_or_else(PoisonError::into_inner), Instant::now()))
     }
 }
 
 impl key_value::Host for CallState {
     fn get(&mut self, key: String) -> Result<Option<Vec<u8>>> {
-        Ok(self.store(|s, now| s.get(&key, now).map(|e| e.value.clone())))
+        self.store(|s, now| s.get(&key, now).map(|e| e.value.clone()))
     }
 
     fn set(&mut self, key: String, value: Vec<u8>, ttl_ms: Option<u32>) -> Result<Result<(), StoreError>> {
-        Ok(self.store(|s, now| s.set(key, value, ttl(ttl_ms), now)))
+        self.store(|s, now| s.set(key, value, ttl(ttl_ms), now))
     }
 
     fn set_if_absent(
@@ -103,17 +104,16 @@ impl key_value::Host for CallState {
         value: Vec<u8>,
         ttl_ms: Option<u32>,
     ) -> Result<Result<bool, StoreError>> {
-        Ok(self.store(|s, now| {
+        self.store(|s, now| {
             if s.get(&key, now).is_some() {
                 return Ok(false);
             }
             s.set(key, value, ttl(ttl_ms), now).map(|()| true)
-        }))
+        })
     }
 
     fn delete(&mut self, key: String) -> Result<()> {
-        self.store(|s, _| s.delete(&key));
-        Ok(())
+        self.store(|s, _| s.delete(&key))
     }
 }
 

@@ -123,6 +123,7 @@ fn escape(text: &str) -> String {
 
 impl logging::Host for CallState {
     fn log(&mut self, level: Level, message: String) -> Result<()> {
+        self.check_serves()?;
         self.log.with(|sink| {
             let cut = message.floor_char_boundary(MAX_LINE.min(sink.left));
             let (kept, rest) = message.split_at(cut);

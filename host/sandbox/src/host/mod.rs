@@ -57,6 +57,7 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<CallState>> {
 
 impl contract::task_body::Host for CallState {
     fn replace(&mut self, body: Vec<u8>) -> Result<()> {
+        self.check_serves()?;
         self.own_body.replace(body.into());
         Ok(())
     }

@@ -72,6 +72,7 @@ impl upstream::Host for CallState {
         &mut self,
         request: UpstreamRequest,
     ) -> Result<Result<Resource<UpstreamResponse>, AdaptorError>> {
+        self.check_serves()?;
         let sent = async {
             self.hooks.count()?;
             let request = outbound(request, &self.own_body)?;
