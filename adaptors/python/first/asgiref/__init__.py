@@ -1,0 +1,1 @@
+"""asgiref, as far as adaptors use it."""

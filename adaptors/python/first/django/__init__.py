@@ -1,0 +1,1 @@
+"""Django, as far as adaptors use it."""

@@ -1,0 +1,1 @@
+"""What endpoints and clusters give back."""
