@@ -158,7 +158,8 @@ impl Sandbox {
 
     /// An instance for this call, where one is there; and others for those to come are begun.
     pub(crate) fn take_ahead(&self, plan: &CallPlan) -> Option<Ready> {
-        if plan.meter.is_some() || !plan.adaptor.making.is_worth_it() {
+        let is_watched = plan.meter.is_some() || plan.egress.witness().is_some();
+        if is_watched || !plan.adaptor.making.is_worth_it() {
             return None; // what somebody measures is made as it is called
         }
         let taken = self.0.ahead.take(&plan.adaptor);

@@ -19,7 +19,7 @@ use wasmtime_wasi::{
 use wasmtime_wasi_http::WasiHttpCtx;
 
 use crate::{
-    Adaptor, Budgets, Fault, Meter, Sandbox, Spent,
+    Adaptor, Budgets, Fault, Meter, Sandbox, Spent, Step,
     ahead::Ready,
     counted::Counted,
     egress::{Egress, Grant, MAX_FIELDS, UpstreamResponse},
@@ -183,7 +183,11 @@ impl Live {
         let mut store = new_store(sandbox, plan, new_state(sandbox, plan, began));
         arm(&mut store, &pacing.clock, plan.budgets.cpu);
         let instance = plan.adaptor.pre.instantiate_async(&mut store).await.map_err(|e| sandbox.fault(&e))?;
-        plan.adaptor.making.note(began.elapsed());
+        let took = began.elapsed();
+        plan.adaptor.making.note(took);
+        if let Some(witness) = plan.egress.witness() {
+            witness.saw(&Step::Instance { us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX) });
+        }
         Ok(Self { store, instance, pacing, _slot: slot })
     }
 
@@ -228,6 +232,9 @@ impl Drop for Live {
     fn drop(&mut self) {
         let state = self.store.data_mut();
         state.log.finish();
+        if let Some(witness) = state.witness() {
+            witness.saw(&Step::Gone);
+        }
         host::abort_unfinished(&mut state.table);
     }
 }
@@ -290,7 +297,7 @@ fn new_state(sandbox: &Sandbox, plan: &CallPlan, since: Instant) -> CallState {
         endpoint: Arc::clone(&plan.subject),
         tenant: Arc::clone(plan.grant.tenant().name()),
     };
-    let log = LogSink::new(tags, budgets.log_bytes);
+    let log = LogSink::new(tags, budgets.log_bytes, plan.egress.witness().cloned());
     let wasi = WasiCtxBuilder::new()
         .stdout(log.clone())
         .stderr(log.clone())

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::{
-    Adaptor, AdaptorError, Budgets, Egress, EventStream, Fault, Form, Grant, Meter, Operation, Pace, Sandbox,
-    UpstreamResponse,
+    Adaptor, AdaptorError, Budgets, Egress, EventStream, Fault, Form, Grant, Meter, Operation, Pace,
+    ReplyKind, Sandbox, Step, UpstreamResponse,
     bindings::{
         airlock::adaptor::common,
         exports::airlock::adaptor::{cluster, replies::Reply},
@@ -137,6 +137,9 @@ impl Endpoint {
             Ok((live, reply))
         });
         let (mut live, reply) = replied.await?;
+        if let Some(witness) = egress.witness() {
+            witness.saw(&Step::Reply { kind: kind_of(&reply) });
+        }
         match reply {
             Reply::Forward(request) => {
                 let body = live.own_body();
@@ -285,7 +288,11 @@ impl Cluster {
             let jobs = this.ask(&mut live, user.as_ref()).await?;
             Ok((live, jobs))
         });
-        Ok(asked.await?.1)
+        let jobs = asked.await?.1;
+        if let Some(witness) = egress.witness() {
+            witness.saw(&Step::Reply { kind: ReplyKind::Jobs });
+        }
+        Ok(jobs)
     }
 
     async fn ask(&self, live: &mut Live, user: Option<&User>) -> Result<Jobs, Fault> {
@@ -313,6 +320,15 @@ impl Cluster {
             pace: Arc::clone(&self.pace),
             meter: self.meter.clone(),
         }
+    }
+}
+
+fn kind_of(reply: &Reply) -> ReplyKind {
+    match reply {
+        Reply::Forward(_) => ReplyKind::Forward,
+        Reply::Relay(_) => ReplyKind::Relay,
+        Reply::Body(_) => ReplyKind::Body,
+        Reply::Events(_) => ReplyKind::Events,
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
 use crate::{EgressError, limits::Exceeded};
 
 /// A failure that an adaptor reports on purpose, as in `wit/common.wit`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdaptorError {
     /// HTTP status for the client.
     pub status: u16,

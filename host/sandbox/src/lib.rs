@@ -30,6 +30,7 @@ mod operation;
 mod spent;
 mod tenant;
 mod usage;
+mod witness;
 
 pub use batch::{BatchProgress, BatchRequest, BatchState, SubmittedBatch};
 pub use call::EventStream;
@@ -55,3 +56,4 @@ pub use operation::{Answers, Events, Operation, Takes, Vendor};
 pub use spent::{Costs, Spent};
 pub use tenant::{Tenant, TenantLimits};
 pub use usage::{Amounts, Usage};
+pub use witness::{Chance, Clock, Data, Observer, ReplyKind, Step, Witness, body_difference};

@@ -19,7 +19,7 @@ use url::form_urlencoded;
 
 use super::{
     Egress, EgressError, Grant, Origin, OriginError, OutboundRequest, OutgoingBody,
-    sigv4::{AwsKeys, Signer},
+    sigv4::{self, AwsKeys, Signer},
 };
 
 /// Longest answer of a token endpoint.
@@ -87,6 +87,17 @@ impl Credential {
             Secret::Fixed { header, .. } => name == header,
             Secret::Token(_) => name == header::AUTHORIZATION,
             Secret::Signature(_) => Signer::owns(name),
+        }
+    }
+
+    /// The names of the headers that it adds.
+    pub(super) fn headers(&self) -> Vec<String> {
+        match &self.secret {
+            Secret::Fixed { header, .. } => vec![header.to_string()],
+            Secret::Token(_) => vec![header::AUTHORIZATION.to_string()],
+            Secret::Signature(_) => {
+                vec![header::AUTHORIZATION.to_string(), format!("{}*", sigv4::OWN_PREFIX)]
+            }
         }
     }
 

@@ -2,11 +2,14 @@
 
 use std::{io, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use crate::FormFault;
 
 /// Why an outbound call failed. The texts may be shown to clients: they name no address that the
 /// endpoint's configuration does not name.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", content = "detail")]
 pub enum EgressError {
     /// The grant does not cover this request.
     #[error("the adaptor may not contact this address: {0}")]
@@ -40,6 +43,7 @@ pub enum EgressError {
     RequestTooLarge,
     /// The client's form did not go out.
     #[error(transparent)]
+    #[serde(skip)]
     Form(FormFault),
     /// No token for the backend could be had.
     #[error("the gateway got no token for the backend: {0}")]

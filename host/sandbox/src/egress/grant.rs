@@ -164,6 +164,13 @@ impl Grant {
         })
     }
 
+    /// The headers that the host adds as a credential to such a request.
+    pub(crate) fn credential_headers(&self, method: &Method, uri: &Uri) -> Vec<String> {
+        let origin = self.permit(method, uri).ok();
+        let credential = origin.and_then(|origin| self.credential_for(&origin));
+        credential.map(Credential::headers).unwrap_or_default()
+    }
+
     pub(crate) fn credential_for(&self, origin: &Origin) -> Option<&Credential> {
         self.credentials.iter().find(|c| c.origin == *origin)
     }

@@ -16,6 +16,7 @@ mod pool;
 mod resolve;
 mod sigv4;
 mod waited;
+mod witnessed;
 
 use std::{
     pin::Pin,
@@ -24,6 +25,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::future::Either;
 use http::{HeaderMap, HeaderName, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use tokio::runtime::Handle;
@@ -41,7 +43,7 @@ pub use resolve::{Resolve, Resolving};
 pub use sigv4::AwsKeys;
 pub use waited::Waited;
 
-use crate::{Spent, form::Form};
+use crate::{Spent, Witness, form::Form};
 
 /// How long outbound calls may take and how large their answers may be.
 #[derive(Debug, Clone)]
@@ -81,6 +83,8 @@ struct Errand {
     spent: Spent,
     /// `traceparent` and `tracestate`.
     trace: HeaderMap,
+    /// Who sees it, in a run on trial.
+    witness: Option<Witness>,
 }
 
 struct Inner {
@@ -147,7 +151,19 @@ impl Egress {
 
     /// Sends a request where `grant` allows it and waits for the head of the response, as an adaptor may see it. A body
     /// that the backend has compressed is decoded, and its headers say nothing of that.
-    pub async fn send(
+    pub fn send<'a>(
+        &'a self,
+        grant: &'a Arc<Grant>,
+        request: OutboundRequest,
+    ) -> impl Future<Output = Result<UpstreamResponse, EgressError>> + Send + 'a {
+        match self.witness() {
+            None => Either::Left(self.sent(grant, request)),
+            // Boxed, so that requests which nobody watches are not larger for it.
+            Some(witness) => Either::Right(Box::pin(self.watched(witness, grant, request))),
+        }
+    }
+
+    async fn sent(
         &self,
         grant: &Arc<Grant>,
         mut request: OutboundRequest,

@@ -21,7 +21,7 @@ const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 
 /// Headers of this prefix say who signed what: the signer's alone.
-const OWN_PREFIX: &str = "x-amz-";
+pub(super) const OWN_PREFIX: &str = "x-amz-";
 
 /// Headers that are not signed: hyper writes the length, and proxies change the others.
 const UNSIGNED: [&str; 4] = ["content-length", "user-agent", "expect", "x-amzn-trace-id"];

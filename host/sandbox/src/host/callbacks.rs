@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use wasmtime::{Result, component::Resource};
 
 use crate::{
@@ -18,7 +19,11 @@ impl callbacks::Host for CallState {}
 impl callbacks::HostInbox for CallState {
     fn open(&mut self) -> Result<Result<Resource<Inbox>, AdaptorError>> {
         self.check_serves()?;
-        match self.sandbox.callbacks().open() {
+        let opened = self.sandbox.callbacks().open();
+        let asking = self.asking("callbacks.open", || Value::Null);
+        asking.recorded::<bool>()?;
+        asking.told(&opened.is_some());
+        match opened {
             Some(inbox) => Ok(Ok(self.table.push(inbox)?)),
             None => Ok(Err(error(
                 501,

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use wasmtime::{Result, component::Resource};
 
 use crate::{
@@ -12,6 +15,7 @@ use crate::{
     },
     call::CallState,
     coalesce::{Budget, CallPace, JoinError, Member, Outcome, Turn},
+    witness::Data,
 };
 
 impl coalescing::Host for CallState {}
@@ -24,20 +28,33 @@ impl coalescing::HostMember for CallState {
         pace: Pace,
     ) -> Result<Result<Resource<Member>, AdaptorError>> {
         self.check_serves()?;
+        let item = Bytes::from(item);
+        let asking = self.asking("coalescing.join", || json!({ "group": group, "item": Data(item.clone()) }));
+        // The member is a real one also in a replay: its group is this process's own.
+        asking.recorded::<()>()?;
+        asking.told(&());
         let groups = self.hooks.grant.tenant().groups();
-        match groups.join(&group, item.into(), call_pace(pace)) {
+        match groups.join(&group, item, call_pace(pace)) {
             Ok(member) => Ok(Ok(self.table.push(member)?)),
             Err(error) => Ok(Err(refusal(&error))),
         }
     }
 
     async fn next(&mut self, member: Resource<Member>, timeout_ms: u32) -> Result<Option<ContractTurn>> {
-        let member = self.table.get(&member)?;
-        let turn = tokio::time::timeout(Duration::from_millis(timeout_ms.into()), member.next()).await;
-        if matches!(turn, Ok(Turn::Lead(_))) {
+        let asking = self.asking("coalescing.next", || json!({ "timeout-ms": timeout_ms }));
+        let turn = match asking.recorded::<Option<Told>>()? {
+            Some(told) => told.map(Turn::from),
+            None => {
+                let member = self.table.get(&member)?;
+                let wait = Duration::from_millis(timeout_ms.into());
+                tokio::time::timeout(wait, member.next()).await.ok()
+            }
+        };
+        asking.told(&turn.as_ref().map(Told::from));
+        if matches!(turn, Some(Turn::Lead(_))) {
             self.hooks.regain();
         }
-        Ok(turn.ok().map(|turn| match turn {
+        Ok(turn.map(|turn| match turn {
             Turn::Lead(items) => ContractTurn::Lead(
                 items.into_iter().map(|(id, item)| Ticket { id, item: item.into() }).collect(),
             ),
@@ -54,12 +71,47 @@ impl coalescing::HostMember for CallState {
         outcome: Result<Vec<u8>, AdaptorError>,
     ) -> Result<bool> {
         let outcome: Outcome = outcome.map(Into::into).map_err(Failure::from);
-        Ok(self.table.get(&member)?.settle(ticket, outcome))
+        let with = || json!({ "ticket": ticket, "outcome": outcome.clone().map(Data) });
+        let asking = self.asking("coalescing.settle", with);
+        let settled = match asking.recorded()? {
+            Some(settled) => settled,
+            None => self.table.get(&member)?.settle(ticket, outcome),
+        };
+        asking.told(&settled);
+        Ok(settled)
     }
 
     fn drop(&mut self, member: Resource<Member>) -> Result<()> {
         self.table.delete(member)?;
         Ok(())
+    }
+}
+
+/// A turn, as it is recorded.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Told {
+    Lead(Vec<(u64, Data)>),
+    Settled(Result<Data, Failure>),
+}
+
+impl From<&Turn> for Told {
+    fn from(turn: &Turn) -> Self {
+        match turn {
+            Turn::Lead(items) => {
+                Self::Lead(items.iter().map(|(id, item)| (*id, item.clone().into())).collect())
+            }
+            Turn::Settled(outcome) => Self::Settled(outcome.clone().map(Data)),
+        }
+    }
+}
+
+impl From<Told> for Turn {
+    fn from(told: Told) -> Self {
+        match told {
+            Told::Lead(items) => Self::Lead(items.into_iter().map(|(id, item)| (id, item.0)).collect()),
+            Told::Settled(outcome) => Self::Settled(outcome.map(|item| item.0)),
+        }
     }
 }
 

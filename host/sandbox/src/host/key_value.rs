@@ -6,11 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use wasmtime::Result;
 
 use crate::{
     bindings::airlock::adaptor::key_value::{self, StoreError},
     call::CallState,
+    witness::Data,
 };
 
 const MAX_KEY: usize = 256;
@@ -36,6 +39,27 @@ struct Entry {
     expires: Instant,
 }
 
+/// Why a value was not stored.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Refused {
+    TooLarge,
+    QuotaExceeded,
+}
+
+impl From<Refused> for StoreError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::TooLarge => Self::TooLarge,
+            Refused::QuotaExceeded => Self::QuotaExceeded,
+        }
+    }
+}
+
+fn with_value(key: &str, value: &[u8], ttl_ms: Option<u32>) -> serde_json::Value {
+    json!({ "key": key, "value": Data::from(value.to_vec()), "ttl-ms": ttl_ms })
+}
+
 fn cost(key: &str, value: &[u8]) -> usize {
     key.len() + value.len() + ENTRY_OVERHEAD
 }
@@ -54,9 +78,9 @@ impl Entries {
         }
     }
 
-    fn set(&mut self, key: String, value: Vec<u8>, ttl: Duration, now: Instant) -> Result<(), StoreError> {
+    fn set(&mut self, key: String, value: Vec<u8>, ttl: Duration, now: Instant) -> Result<(), Refused> {
         if key.is_empty() || key.len() > MAX_KEY || value.len() > MAX_VALUE {
-            return Err(StoreError::TooLarge);
+            return Err(Refused::TooLarge);
         }
         self.delete(&key);
         let cost = cost(&key, &value);
@@ -64,7 +88,7 @@ impl Entries {
             self.purge(now);
         }
         if self.bytes + cost > QUOTA {
-            return Err(StoreError::QuotaExceeded);
+            return Err(Refused::QuotaExceeded);
         }
         self.bytes += cost;
         self.entries.insert(key, Entry { value, expires: now + ttl.min(MAX_TTL) });
@@ -91,11 +115,23 @@ impl CallState {
 
 impl key_value::Host for CallState {
     fn get(&mut self, key: String) -> Result<Option<Vec<u8>>> {
-        self.store(|s, now| s.get(&key, now).map(|e| e.value.clone()))
+        let asking = self.asking("key-value.get", || json!({ "key": key }));
+        let value: Option<Data> = match asking.recorded()? {
+            Some(value) => value,
+            None => self.store(|s, now| s.get(&key, now).map(|e| e.value.clone().into()))?,
+        };
+        asking.told(&value);
+        Ok(value.map(Vec::from))
     }
 
     fn set(&mut self, key: String, value: Vec<u8>, ttl_ms: Option<u32>) -> Result<Result<(), StoreError>> {
-        self.store(|s, now| s.set(key, value, ttl(ttl_ms), now))
+        let asking = self.asking("key-value.set", || with_value(&key, &value, ttl_ms));
+        let done = match asking.recorded()? {
+            Some(done) => done,
+            None => self.store(|s, now| s.set(key, value, ttl(ttl_ms), now))?,
+        };
+        asking.told(&done);
+        Ok(done.map_err(StoreError::from))
     }
 
     fn set_if_absent(
@@ -104,16 +140,27 @@ impl key_value::Host for CallState {
         value: Vec<u8>,
         ttl_ms: Option<u32>,
     ) -> Result<Result<bool, StoreError>> {
-        self.store(|s, now| {
-            if s.get(&key, now).is_some() {
-                return Ok(false);
-            }
-            s.set(key, value, ttl(ttl_ms), now).map(|()| true)
-        })
+        let asking = self.asking("key-value.set-if-absent", || with_value(&key, &value, ttl_ms));
+        let done = match asking.recorded()? {
+            Some(done) => done,
+            None => self.store(|s, now| {
+                if s.get(&key, now).is_some() {
+                    return Ok(false);
+                }
+                s.set(key, value, ttl(ttl_ms), now).map(|()| true)
+            })?,
+        };
+        asking.told(&done);
+        Ok(done.map_err(StoreError::from))
     }
 
     fn delete(&mut self, key: String) -> Result<()> {
-        self.store(|s, _| s.delete(&key))
+        let asking = self.asking("key-value.delete", || json!({ "key": key }));
+        if asking.recorded::<()>()?.is_none() {
+            self.store(|s, _| s.delete(&key))?;
+        }
+        asking.told(&());
+        Ok(())
     }
 }
 

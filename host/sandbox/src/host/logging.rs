@@ -13,8 +13,10 @@ use wasmtime_wasi::{
 };
 
 use crate::{
+    Witness,
     bindings::airlock::adaptor::logging::{self, Level},
     call::CallState,
+    witness::Step,
 };
 
 /// Longest line, in bytes, before escaping.
@@ -36,14 +38,16 @@ pub(crate) struct LogSink(Arc<Mutex<Sink>>);
 
 struct Sink {
     tags: Tags,
+    /// Who sees the lines too.
+    witness: Option<Witness>,
     left: usize,
     dropped: usize,
     line: Vec<u8>,
 }
 
 impl LogSink {
-    pub(crate) fn new(tags: Tags, budget: usize) -> Self {
-        Self(Arc::new(Mutex::new(Sink { tags, left: budget, dropped: 0, line: Vec::new() })))
+    pub(crate) fn new(tags: Tags, budget: usize, witness: Option<Witness>) -> Self {
+        Self(Arc::new(Mutex::new(Sink { tags, witness, left: budget, dropped: 0, line: Vec::new() })))
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Sink) -> T) -> T {
@@ -92,6 +96,9 @@ impl Sink {
     fn emit(&mut self, level: Level, message: &str) {
         self.left = self.left.saturating_sub(LINE_OVERHEAD);
         let message = escape(message);
+        if let Some(witness) = &self.witness {
+            witness.saw(&Step::Log { level: name(level).to_owned(), line: message.clone() });
+        }
         let Tags { request, endpoint, tenant } = &self.tags;
         macro_rules! event {
             ($level:ident) => {
@@ -105,6 +112,16 @@ impl Sink {
             Level::Warn => event!(warn),
             Level::Error => event!(error),
         }
+    }
+}
+
+fn name(level: Level) -> &'static str {
+    match level {
+        Level::Trace => "trace",
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
     }
 }
 
@@ -182,7 +199,7 @@ mod tests {
 
     fn sink(budget: usize) -> LogSink {
         let tags = Tags { request: "r".into(), endpoint: "e".into(), tenant: "t".into() };
-        LogSink::new(tags, budget)
+        LogSink::new(tags, budget, None)
     }
 
     #[test]

@@ -8,18 +8,16 @@ mod http;
 pub(crate) mod key_value;
 mod logging;
 mod upstream;
+mod watched;
 
+use bytes::Bytes;
 use wasmtime::{
     Engine, Result,
     component::{HasSelf, Linker},
 };
-use wasmtime_wasi::{
-    cli::WasiCli,
-    p2::bindings::{cli, random},
-    random::WasiRandom,
-};
+use wasmtime_wasi::{cli::WasiCli, p2::bindings::cli};
 
-use crate::{bindings::airlock::adaptor as contract, call::CallState};
+use crate::{bindings::airlock::adaptor as contract, call::CallState, witness::Step};
 
 pub(crate) use self::{
     clock::CoarseClock,
@@ -35,9 +33,6 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<CallState>> {
     let l = &mut linker;
     wasmtime_wasi::p2::add_to_linker_proxy_interfaces_async(l)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(l)?;
-    // The keys of Rust's hash maps.
-    random::insecure::add_to_linker::<_, WasiRandom>(l, CallState::random)?;
-    random::insecure_seed::add_to_linker::<_, WasiRandom>(l, CallState::random)?;
     cli::environment::add_to_linker::<_, WasiCli>(l, CallState::cli)?;
     cli::exit::add_to_linker::<_, WasiCli>(l, CallState::cli)?;
     cli::terminal_input::add_to_linker::<_, WasiCli>(l, CallState::cli)?;
@@ -52,13 +47,18 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<CallState>> {
     contract::coalescing::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
     contract::callbacks::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
     contract::task_body::add_to_linker::<_, HasSelf<_>>(l, |s| s)?;
+    watched::add_to_linker(l)?;
     Ok(linker)
 }
 
 impl contract::task_body::Host for CallState {
     fn replace(&mut self, body: Vec<u8>) -> Result<()> {
         self.check_serves()?;
-        self.own_body.replace(body.into());
+        let body = Bytes::from(body);
+        if let Some(witness) = self.witness() {
+            witness.saw(&Step::TaskBody { data: body.clone().into() });
+        }
+        self.own_body.replace(body);
         Ok(())
     }
 }
