@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use airlock::store::{Change, Expect, NewAudit, Store};
-use airlock_tests::{Airlock, Database, TestGateway, target_dir, until};
+use airlock_tests::{
+    Airlock, Database, TestGateway, example, target_dir, tenant_cluster, tenant_endpoint, until,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -316,4 +318,38 @@ async fn the_demo_works_as_it_says() {
     let done = demo.finished().await;
     assert_eq!(done.code, 0, "{done:?}");
     assert!(done.stderr.contains("curl -N http://127.0.0.1:") && done.stderr.contains(&key), "{done:?}");
+}
+
+/// Whoever writes adaptors gets a key that pushes them, and a model server that they may call.
+#[tokio::test]
+async fn the_demo_for_developers_takes_their_adaptors() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments =
+        with_adaptors(&["demo", "--develop", "--data", "demo", "--listen", "127.0.0.1:0", "--pace", "0"]);
+    let mut demo = Airlock::start(folder.path(), &arguments, &[]);
+    let url = demo.line().await.strip_prefix("url=").unwrap().to_owned();
+    let key = demo.line().await.strip_prefix("key=").unwrap().to_owned();
+    let models = demo.line().await.strip_prefix("models=").unwrap().to_owned();
+    assert_eq!(demo.line().await, "ready");
+    let status = models.replace("/v1", "/status");
+    let endpoint =
+        tenant_endpoint("mine", "my-model", "mine", json!({ "api_url": models, "status_url": status }));
+    for (file, kind, fields) in
+        [("clusters", "cluster", tenant_cluster("mine")), ("endpoints", "endpoint", endpoint)]
+    {
+        let entry = json!([{ "model": format!("resource_server_async.{kind}"), "pk": 1, "fields": fields }]);
+        std::fs::write(folder.path().join(format!("{file}.json")), entry.to_string()).unwrap();
+    }
+    let env = [("AIRLOCK_URL", url.strip_suffix("/v1").unwrap()), ("AIRLOCK_KEY", &key)];
+    let component = example("custom-endpoint").display().to_string();
+    let push = ["adaptor", "push", &component, "--name", "mine"];
+    for arguments in [&push[..], &["apply", "clusters.json", "endpoints.json"]] {
+        let done = Airlock::run_with(folder.path(), arguments, &env).await;
+        assert_eq!(done.code, 0, "{done:?}");
+    }
+    let chat = json!({ "model": "my-model", "messages": [{ "role": "user", "content": "Hello!" }] });
+    let request =
+        reqwest::Client::new().post(format!("{url}/chat/completions")).bearer_auth(&key).json(&chat);
+    let text = request.send().await.unwrap().text().await.unwrap();
+    assert!(text.contains("I am the demo model my-model"), "{text}");
 }

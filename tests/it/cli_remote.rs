@@ -13,15 +13,15 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A gateway with a tenant `t`, and keys for it.
-struct Running {
+pub(crate) struct Running {
     folder: TempDir,
-    url: String,
+    pub(crate) url: String,
     operator: String,
-    developer: String,
+    pub(crate) developer: String,
     _airlock: Airlock,
 }
 
-async fn gateway() -> Running {
+pub(crate) async fn gateway() -> Running {
     let folder = TempDir::new().unwrap();
     std::fs::create_dir(folder.path().join("fixtures")).unwrap();
     let order = ["keys", "create", "op", "--role", "operator", "--scope", "read", "--scope", "write"];
@@ -54,7 +54,7 @@ impl Running {
     }
 
     /// The tenant is not named: the key sees one.
-    async fn developer(&self, arguments: &[&str]) -> Finished {
+    pub(crate) async fn developer(&self, arguments: &[&str]) -> Finished {
         self.with_key(&self.developer, arguments).await
     }
 
@@ -163,6 +163,20 @@ async fn versions_are_tried_out_rolled_out_and_rolled_back() {
     gateway.developer(&["adaptor", "rollback", "mine"]).await.refused(&["no earlier version"]);
     gateway.developer(&["adaptor", "delete", "mine"]).await.good();
     gateway.developer(&["adaptor", "show", "mine"]).await.refused(&["no adaptor `mine`"]);
+}
+
+#[tokio::test]
+async fn a_project_is_built_and_pushed_under_its_name_and_with_its_configuration() {
+    let gateway = gateway().await;
+    std::fs::create_dir(gateway.folder.path().join("project")).unwrap();
+    mine(gateway.folder.path(), "system-prompt");
+    let manifest = "name = \"my-project\"\ncomponent = \"made.wasm\"\nwatch = []\n[build]\ncommand = [\"cp\", \"../mine.wasm\", \
+        \"made.wasm\"]\n[config]\nsystem_prompt = \"Hi.\"\n";
+    gateway.write("project/adaptor.toml", manifest);
+    let pushed = gateway.developer(&["adaptor", "push", "project"]).await.good().stdout;
+    assert!(pushed.contains("adaptor my-project of t") && pushed.contains("✓ answers"), "{pushed}");
+    gateway.write("project/adaptor.toml", manifest.replace("\"cp\"", "\"false\""));
+    gateway.developer(&["adaptor", "push", "project"]).await.refused(&["false"]);
 }
 
 #[tokio::test]

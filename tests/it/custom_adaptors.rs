@@ -91,13 +91,13 @@ async fn the_example_cluster_hands_on_what_its_backend_reports() {
 /// As short as what they are ported from.
 #[test]
 fn the_examples_fit_on_a_page() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../adaptors/examples");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../adaptors/examples/rust");
     let mut examples = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let file = entry.unwrap().path().join("src/lib.rs");
         let lines = std::fs::read_to_string(&file).unwrap().lines().count();
-        assert!(lines <= 40, "{}: {lines} lines", file.display());
+        assert!(lines <= 60, "{}: {lines} lines", file.display());
         examples += 1;
     }
-    assert!(examples >= 2, "{examples} examples: is this still their folder?");
+    assert!(examples >= 4, "{examples} examples: is this still their folder?");
 }

@@ -86,6 +86,17 @@ impl Airlock {
         Finished::of(within(command(folder, arguments, env).output()).await.unwrap())
     }
 
+    /// The same for what builds a project: a compiler takes its time, longer where others use the machine.
+    pub async fn build<S: AsRef<std::ffi::OsStr>>(
+        folder: &Path,
+        arguments: &[S],
+        env: &[(&str, &str)],
+    ) -> Finished {
+        let output = command(folder, arguments, env).output();
+        let done = tokio::time::timeout(std::time::Duration::from_secs(1200), output).await;
+        Finished::of(done.expect("it ends in 20 minutes").unwrap())
+    }
+
     /// The same with something on standard input.
     pub async fn run_fed<S: AsRef<std::ffi::OsStr>>(
         folder: &Path,
@@ -123,6 +134,22 @@ impl Airlock {
         match within(self.lines.next_line()).await.unwrap() {
             Some(line) => line,
             None => panic!("it ended: {}", self.stderr().await),
+        }
+    }
+
+    /// Lines of standard error up to the one that says this.
+    pub async fn error_line(&mut self, says: &str) -> String {
+        let errors = self.child.stderr.as_mut().expect("not read to its end");
+        let mut line = Vec::new();
+        // Byte by byte, so that nothing of what follows is lost.
+        loop {
+            match within(errors.read_u8()).await.expect("it goes on") {
+                b'\n' if String::from_utf8_lossy(&line).contains(says) => {
+                    return String::from_utf8(line).unwrap();
+                }
+                b'\n' => line.clear(),
+                byte => line.push(byte),
+            }
         }
     }
 

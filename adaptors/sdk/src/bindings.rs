@@ -13,7 +13,7 @@
 pub mod imports {
     wit_bindgen::generate!({
         world: "imports",
-        path: "../../wit",
+        path: "wit",
         generate_all,
         generate_unused_types: true,
         additional_type_attributes: {
@@ -28,7 +28,7 @@ pub mod imports {
 macro_rules! exports {
     ($($options:tt)*) => {
         wit_bindgen::generate!({
-            path: "../../wit",
+            path: "wit",
             with: {
                 "airlock:adaptor/common@0.1.0": crate::bindings::imports::airlock::adaptor::common,
                 "airlock:adaptor/upstream@0.1.0": crate::bindings::imports::airlock::adaptor::upstream,

@@ -1,4 +1,20 @@
 //! An endpoint's or a cluster's configuration as a typed value.
+//!
+//! ```
+//! use airlock_adaptor::{config, serde::Deserialize, serde_json::json, testing::endpoint};
+//!
+//! #[derive(Deserialize)]
+//! # #[serde(crate = "airlock_adaptor::serde")]
+//! struct Config {
+//!     max_tokens: u32,
+//! }
+//!
+//! let Config { max_tokens } = config(&endpoint(json!({ "max_tokens": 200 })))?;
+//! assert_eq!(max_tokens, 200);
+//! let error = config::<Config>(&endpoint(json!({ "max_tokens": "many" }))).err().unwrap();
+//! assert!(error.message.starts_with("config key `max_tokens`: invalid type"));
+//! # Ok::<(), airlock_adaptor::AdaptorError>(())
+//! ```
 
 use serde::{Deserialize, Serialize};
 

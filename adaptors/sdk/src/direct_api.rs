@@ -1,11 +1,17 @@
 //! The direct API: sends a task to an OpenAI-compatible backend. The component `direct-api` is this
 //! and nothing else; other adaptors extend it.
 //!
-//! ```ignore
+//! ```
+//! # use airlock_adaptor::{AdaptorError, Reply, direct_api::DirectApi, serde_json::json};
+//! # use airlock_adaptor::testing::{chat, endpoint};
+//! # let (endpoint, task) = (endpoint(json!({ "api_url": "https://one.example/v1" })), chat());
 //! let mut api = DirectApi::new(&endpoint)?;     // the configuration, checked
 //! api.set_api_url("https://other.example/v1")?; // change where it goes
 //! api.set_field("temperature", 0)?;             // change what is sent
-//! api.run(task)                                 // the rest as always
+//! let reply = api.run(task)?;                   // the rest as always
+//! # let Reply::Forward(request) = reply else { panic!("{reply:?}") };
+//! # assert_eq!(request.url, "https://other.example/v1/chat/completions");
+//! # Ok::<(), AdaptorError>(())
 //! ```
 
 mod headers;

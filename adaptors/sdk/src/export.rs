@@ -1,13 +1,9 @@
-//! The traits an adaptor implements, and the macros that make them a component's exports.
+//! The traits an adaptor implements, and the macros that make them a component's exports. Natively there is no
+//! component: the macros check that the type fits, and tests call the traits.
 
-use std::marker::PhantomData;
-
-use crate::bindings::batch::exports::airlock::adaptor::batch;
-use crate::bindings::cluster::exports::airlock::adaptor::cluster;
-use crate::bindings::endpoint::exports::airlock::adaptor::{endpoint, replies};
 use crate::{
-    AdaptorError, BatchProgress, BatchRequest, ClusterInfo, EndpointInfo, Events, Jobs, Reply,
-    SubmittedBatch, Task, User,
+    AdaptorError, BatchProgress, BatchRequest, ClusterInfo, EndpointInfo, Jobs, Reply, SubmittedBatch, Task,
+    User,
 };
 
 /// Runs tasks on one backend.
@@ -50,57 +46,8 @@ pub trait ClusterAdaptor {
     fn get_jobs(cluster: ClusterInfo, user: Option<User>) -> Result<Jobs, AdaptorError>;
 }
 
-/// Carries an adaptor's trait over to the generated ones. Only the export macros name it.
-#[doc(hidden)]
-pub struct Exported<T>(PhantomData<T>);
-
-impl<T> replies::Guest for Exported<T> {
-    type EventStream = Events;
-}
-
-impl<T: EndpointAdaptor> endpoint::Guest for Exported<T> {
-    fn validate(endpoint: EndpointInfo) -> Result<(), AdaptorError> {
-        T::validate(&endpoint)
-    }
-
-    fn submit_task(endpoint: EndpointInfo, task: Task) -> Result<Reply, AdaptorError> {
-        T::submit_task(endpoint, task).map_err(AdaptorError::at_run_time)
-    }
-
-    fn submit_streaming_task(endpoint: EndpointInfo, task: Task) -> Result<Reply, AdaptorError> {
-        T::submit_streaming_task(endpoint, task).map_err(AdaptorError::at_run_time)
-    }
-}
-
-impl<T: ClusterAdaptor> cluster::Guest for Exported<T> {
-    fn get_jobs(cluster: ClusterInfo, user: Option<User>) -> Result<Jobs, AdaptorError> {
-        T::get_jobs(cluster, user).map_err(AdaptorError::at_run_time)
-    }
-}
-
-impl<T: BatchAdaptor> batch::Guest for Exported<T> {
-    fn has_batch_enabled(endpoint: EndpointInfo) -> bool {
-        T::has_batch_enabled(&endpoint)
-    }
-
-    fn submit_batch(endpoint: EndpointInfo, request: BatchRequest) -> Result<SubmittedBatch, AdaptorError> {
-        T::submit_batch(endpoint, request).map_err(AdaptorError::at_run_time)
-    }
-
-    fn get_batch_status(endpoint: EndpointInfo, handle: String) -> Result<BatchProgress, AdaptorError> {
-        T::get_batch_status(endpoint, handle).map_err(AdaptorError::at_run_time)
-    }
-
-    fn get_batch_result(endpoint: EndpointInfo, handle: String) -> Result<Vec<u8>, AdaptorError> {
-        T::get_batch_result(endpoint, handle).map_err(AdaptorError::at_run_time)
-    }
-
-    fn cancel_batch(endpoint: EndpointInfo, handle: String) -> Result<(), AdaptorError> {
-        T::cancel_batch(endpoint, handle).map_err(AdaptorError::at_run_time)
-    }
-}
-
 /// Makes a type that implements [`EndpointAdaptor`] this component's endpoint adaptor.
+#[cfg(target_family = "wasm")]
 #[macro_export]
 macro_rules! export_endpoint {
     ($adaptor:ty) => {
@@ -113,7 +60,17 @@ macro_rules! export_endpoint {
     };
 }
 
+/// Makes a type that implements [`EndpointAdaptor`] this component's endpoint adaptor.
+#[cfg(not(target_family = "wasm"))]
+#[macro_export]
+macro_rules! export_endpoint {
+    ($adaptor:ty) => {
+        const _: () = $crate::is_endpoint::<$adaptor>();
+    };
+}
+
 /// Adds the batches of a type that implements [`BatchAdaptor`] to this component's endpoint adaptor.
+#[cfg(target_family = "wasm")]
 #[macro_export]
 macro_rules! export_batch {
     ($adaptor:ty) => {
@@ -126,7 +83,17 @@ macro_rules! export_batch {
     };
 }
 
+/// Adds the batches of a type that implements [`BatchAdaptor`] to this component's endpoint adaptor.
+#[cfg(not(target_family = "wasm"))]
+#[macro_export]
+macro_rules! export_batch {
+    ($adaptor:ty) => {
+        const _: () = $crate::is_batch::<$adaptor>();
+    };
+}
+
 /// Makes a type that implements [`ClusterAdaptor`] this component's cluster adaptor.
+#[cfg(target_family = "wasm")]
 #[macro_export]
 macro_rules! export_cluster {
     ($adaptor:ty) => {
@@ -138,3 +105,24 @@ macro_rules! export_cluster {
         };
     };
 }
+
+/// Makes a type that implements [`ClusterAdaptor`] this component's cluster adaptor.
+#[cfg(not(target_family = "wasm"))]
+#[macro_export]
+macro_rules! export_cluster {
+    ($adaptor:ty) => {
+        const _: () = $crate::is_cluster::<$adaptor>();
+    };
+}
+
+/// Compiles where the type is an endpoint adaptor.
+#[doc(hidden)]
+pub const fn is_endpoint<T: EndpointAdaptor>() {}
+
+/// Compiles where the type takes batches.
+#[doc(hidden)]
+pub const fn is_batch<T: BatchAdaptor>() {}
+
+/// Compiles where the type is a cluster adaptor.
+#[doc(hidden)]
+pub const fn is_cluster<T: ClusterAdaptor>() {}

@@ -1,9 +1,12 @@
 //! A cluster's report: jobs with further fields, and the lists that they stand in.
 //!
-//! ```ignore
+//! ```
+//! use airlock_adaptor::{Job, Jobs};
+//!
 //! let mut jobs = Jobs::new().cached_for(10_000);
-//! jobs.running.push(Job::new(&cluster.name, "vllm", "org/model").with("Model Status", "running"));
-//! Ok(jobs.counted(&cluster.name))
+//! jobs.running.push(Job::new("cluster", "vllm", "org/model").with("Model Status", "running"));
+//! let jobs = jobs.counted("cluster");
+//! assert_eq!(jobs.cluster_status, r#"{"cluster":"cluster","live_models":1,"stopped_models":0,"total_models":1}"#);
 //! ```
 
 use serde::{Deserialize, Deserializer, de::Error as _};

@@ -1,9 +1,17 @@
 //! Lines for the operator's log. The host adds tenant, adaptor and request id, and never shows them
 //! to a client; still, keep prompts and answers out.
+//!
+//! ```
+//! use airlock_adaptor::{info, testing::{Answer, Backend}};
+//!
+//! let backend = Backend::new(|_| Answer::unreachable());
+//! backend.within(|| info!("the model {} is {}", "m", "running"));
+//! assert_eq!(backend.log()[0].1, "the model m is running");
+//! ```
 
 use std::fmt;
 
-pub use crate::bindings::imports::airlock::adaptor::logging::{Level, log};
+pub use crate::calls::logging::{Level, log};
 
 /// Writes one line from the arguments of `format!`. The macros below are shorter.
 pub fn write(level: Level, message: fmt::Arguments<'_>) {

@@ -1,5 +1,15 @@
 //! Edits of a JSON object at its top level. What is below stays the client's text, byte for byte: a
 //! backend puts a tool's schema into the prompt, so even the order of its keys matters.
+//!
+//! ```
+//! use airlock_adaptor::object::Object;
+//!
+//! let mut object = Object::parse(br#"{"messages": [{"role" : "user"}], "seed": 1}"#)?;
+//! object.set("temperature", "0");
+//! object.remove("seed");
+//! assert_eq!(object.to_json(), r#"{"messages":[{"role" : "user"}],"temperature":0}"#);
+//! # Ok::<(), airlock_adaptor::serde_json::Error>(())
+//! ```
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,7 +1,19 @@
 //! The long way to a backend, `wasi:http`, as one call. It is bound to the same grant as
 //! [`upstream`](crate::upstream), which is cheaper; use this one where a library wants wasi:http, or to
 //! read trailers.
+//!
+//! ```no_run
+//! # use airlock_adaptor::{AdaptorError, EndpointInfo, Task};
+//! use airlock_adaptor::{Reply, direct_api::DirectApi, outgoing};
+//!
+//! # fn relayed(endpoint: EndpointInfo, task: Task) -> Result<Reply, AdaptorError> {
+//! let request = DirectApi::new(&endpoint)?.request(&task)?;
+//! let response = outgoing::send(&request, &task.body)?;
+//! Ok(Reply::Relay(outgoing::adopt(response)?))
+//! # }
+//! ```
 
+#[cfg(target_family = "wasm")]
 use crate::bindings::imports::airlock::adaptor::upstream_http;
 use crate::upstream::Response;
 use crate::wasi::http::outgoing_handler;
@@ -13,8 +25,11 @@ use crate::wasi::io::streams::OutputStream;
 use crate::{AdaptorError, UpstreamRequest};
 
 /// Sends a request and waits for the head of its response. `own_body` is what a body of `none` stands
-/// for: the task's.
+/// for: the task's. Natively it fails with `unsupported`: only components have wasi:http.
 pub fn send(request: &UpstreamRequest, own_body: &[u8]) -> Result<IncomingResponse, AdaptorError> {
+    if cfg!(not(target_family = "wasm")) {
+        return Err(unsupported());
+    }
     let body = match &request.body {
         Some(body) => body,
         None if matches!(request.method.as_str(), "GET" | "HEAD") => [].as_slice(),
@@ -33,8 +48,20 @@ pub fn send(request: &UpstreamRequest, own_body: &[u8]) -> Result<IncomingRespon
 }
 
 /// Turns a response whose body was not read into one that can be relayed.
+#[cfg(target_family = "wasm")]
 pub fn adopt(response: IncomingResponse) -> Result<Response, AdaptorError> {
     upstream_http::adopt(response)
+}
+
+/// Turns a response whose body was not read into one that can be relayed. Natively there is none.
+#[cfg(not(target_family = "wasm"))]
+pub fn adopt(_response: IncomingResponse) -> Result<Response, AdaptorError> {
+    Err(unsupported())
+}
+
+fn unsupported() -> AdaptorError {
+    let message = "natively there is no wasi:http: test the component with `airlock adaptor test`";
+    AdaptorError::new(501, "unsupported", message)
 }
 
 /// Method, URL and headers.

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 
 use serde::Serialize;
 
-use crate::bindings::endpoint::exports::airlock::adaptor::replies::GuestEventStream;
 use crate::{AdaptorError, EventStream, Reply};
 
 /// Where a stream's events come from. The host asks for one at a time.
@@ -37,10 +36,9 @@ impl Events {
     pub fn new(source: impl EventSource + 'static) -> Self {
         Self(RefCell::new(Some(Box::new(source))))
     }
-}
 
-impl GuestEventStream for Events {
-    fn next(&self) -> Result<Option<Vec<u8>>, AdaptorError> {
+    /// The next event, as whoever reads the stream asks for it.
+    pub(crate) fn pull(&self) -> Result<Option<Vec<u8>>, AdaptorError> {
         let mut slot = self.0.borrow_mut();
         let Some(source) = slot.as_mut() else { return Ok(None) };
         let next = source.next();
@@ -82,9 +80,9 @@ mod tests {
     fn a_stream_ends_after_its_first_error() {
         let items = [Ok(b"1".to_vec()), Err(AdaptorError::bad_upstream("x", "y")), Ok(b"2".to_vec())];
         let events = Events::new(Iter(items.into_iter()));
-        assert_eq!(events.next().unwrap(), Some(b"1".to_vec()));
-        assert_eq!(events.next().unwrap_err().code, "x");
-        assert_eq!(events.next().unwrap(), None);
+        assert_eq!(events.pull().unwrap(), Some(b"1".to_vec()));
+        assert_eq!(events.pull().unwrap_err().code, "x");
+        assert_eq!(events.pull().unwrap(), None);
     }
 
     #[test]
@@ -94,8 +92,8 @@ mod tests {
             left -= 1;
             Ok((left > 0).then(|| b"{}".to_vec()))
         });
-        assert_eq!(events.next().unwrap(), Some(b"{}".to_vec()));
-        assert_eq!(events.next().unwrap(), None);
-        assert_eq!(events.next().unwrap(), None);
+        assert_eq!(events.pull().unwrap(), Some(b"{}".to_vec()));
+        assert_eq!(events.pull().unwrap(), None);
+        assert_eq!(events.pull().unwrap(), None);
     }
 }

@@ -1,9 +1,25 @@
 //! One call for many requests: the loop around [`coalescing`](crate::coalescing) that most adaptors want.
+//!
+//! ```
+//! use airlock_adaptor::{coalescing::Pace, shared, testing::{Answer, Backend}};
+//!
+//! // A call at most every two seconds, for whoever waits then.
+//! let pace = Pace { gather_ms: 10, interval_ms: 2_000, max_items: 100, budget: None };
+//! let backend = Backend::new(|_| Answer::unreachable());
+//! let state = backend.within(|| {
+//!     shared::call("states", b"job-7", &pace, 60_000, |tickets| {
+//!         // One request for all of them; whatever is not done yet is `None`, and comes again.
+//!         tickets.iter().map(|ticket| Some(Ok([&ticket.item, &b" runs"[..]].concat()))).collect()
+//!     })
+//! });
+//! assert_eq!(state?.as_deref(), Some(&b"job-7 runs"[..]));
+//! # Ok::<(), airlock_adaptor::AdaptorError>(())
+//! ```
 
 use std::time::{Duration, Instant};
 
 use crate::AdaptorError;
-use crate::bindings::imports::airlock::adaptor::coalescing::{Member, Pace, Ticket, Turn};
+use crate::calls::coalescing::{Member, Pace, Ticket, Turn};
 
 /// What became of one item; `None`: it is not done, and comes again with the group's next call.
 pub type Settled = Option<Result<Vec<u8>, AdaptorError>>;

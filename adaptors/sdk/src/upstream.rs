@@ -1,35 +1,88 @@
-//! The short way to a backend: one call, over the host's connection pool.
+//! The short way to a backend: one call, over the host's connection pool. Every call has a timeout, and every failure says
+//! what could not be read; nothing is tried twice.
+//!
+//! ```
+//! use airlock_adaptor::{serde_json::{Value, json}, upstream, testing::{Answer, Backend}};
+//!
+//! let backend = Backend::new(|request| match request.url.as_str() {
+//!     "http://backend/jobs" => Answer::json(&json!({ "echo": request.json() })),
+//!     _ => Answer::status(404, "not here"),
+//! });
+//! backend.within(|| {
+//!     let told: Value = upstream::post_json("the jobs", "http://backend/jobs", &json!({ "id": 7 }), 10_000)?;
+//!     assert_eq!(told["echo"]["id"], 7);
+//!     let error = upstream::get_json::<Value>("the status", "http://backend/status", 10_000).unwrap_err();
+//!     assert_eq!((error.status, error.code.as_str()), (502, "upstream_bad_response"));
+//!     assert_eq!(error.message, "the status could not be read: the server answered 404");
+//! #   Ok::<(), airlock_adaptor::AdaptorError>(())
+//! })?;
+//! # Ok::<(), airlock_adaptor::AdaptorError>(())
+//! ```
 
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
-pub use crate::bindings::imports::airlock::adaptor::upstream::{Response, send};
+pub use crate::calls::upstream::{Response, send};
 use crate::{AdaptorError, UpstreamRequest};
 
 /// How much of a backend's error the client is shown, in bytes.
 const ERROR_EXCERPT: usize = 256;
 
-/// The longest answer that [`get`] takes, in bytes.
-const GET_LIMIT: usize = 8 << 20;
+/// The longest answer that [`get`] and [`post`] take, in bytes.
+const ANSWER_LIMIT: usize = 8 << 20;
 
 /// Gets a URL: the status of the answer, and all of it. Waits for `timeout_ms` for its head.
 pub fn get(url: &str, timeout_ms: u32) -> Result<(u16, Vec<u8>), AdaptorError> {
-    let response = send(&UpstreamRequest {
-        method: "GET".to_owned(),
-        url: url.to_owned(),
-        headers: vec![("accept".to_owned(), "application/json".to_owned())],
-        body: None,
-        timeout_ms: Some(timeout_ms),
+    call("GET", url, None, timeout_ms)
+}
+
+/// Posts JSON to a URL: the status of the answer, and all of it. Waits for `timeout_ms` for its head.
+pub fn post(url: &str, body: &impl Serialize, timeout_ms: u32) -> Result<(u16, Vec<u8>), AdaptorError> {
+    let body = serde_json::to_vec(body).map_err(|error| {
+        AdaptorError::new(500, "adaptor_bad_output", format!("what is to be posted is not JSON: {error}"))
     })?;
-    Ok((response.status(), read_all(&response, GET_LIMIT)?))
+    call("POST", url, Some(body), timeout_ms)
+}
+
+fn call(
+    method: &str,
+    url: &str,
+    body: Option<Vec<u8>>,
+    timeout_ms: u32,
+) -> Result<(u16, Vec<u8>), AdaptorError> {
+    let json = "application/json";
+    let mut headers = vec![("accept".to_owned(), json.to_owned())];
+    headers.extend(body.as_ref().map(|_| ("content-type".to_owned(), json.to_owned())));
+    let (method, url, timeout_ms) = (method.to_owned(), url.to_owned(), Some(timeout_ms));
+    let response = send(&UpstreamRequest { method, url, headers, body, timeout_ms })?;
+    Ok((response.status(), read_all(&response, ANSWER_LIMIT)?))
 }
 
 /// Gets a URL whose answer is JSON. `what` names it in errors, as in "the model's status". No client asked
 /// for this URL: its errors become 502, 503 or 504, whatever the server's own status, and the URL itself, which
 /// is the operator's business, goes to the log alone.
 pub fn get_json<T: DeserializeOwned>(what: &str, url: &str, timeout_ms: u32) -> Result<T, AdaptorError> {
-    let answer = get(url, timeout_ms).map_err(|error| unreadable(what, error));
+    told(what, "GET", url, get(url, timeout_ms))
+}
+
+/// Posts JSON to a URL whose answer is JSON. Errors are those of [`get_json`].
+pub fn post_json<T: DeserializeOwned>(
+    what: &str,
+    url: &str,
+    body: &impl Serialize,
+    timeout_ms: u32,
+) -> Result<T, AdaptorError> {
+    told(what, "POST", url, post(url, body, timeout_ms))
+}
+
+fn told<T: DeserializeOwned>(
+    what: &str,
+    method: &str,
+    url: &str,
+    answer: Result<(u16, Vec<u8>), AdaptorError>,
+) -> Result<T, AdaptorError> {
+    let answer = answer.map_err(|error| unreadable(what, error));
     let read = answer.and_then(|(status, body)| parse_json(what, status, &body));
-    read.inspect_err(|error| crate::warn!("GET {url}: {}", error.message))
+    read.inspect_err(|error| crate::warn!("{method} {url}: {}", error.message))
 }
 
 /// What an answer with this status and body says.

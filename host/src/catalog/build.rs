@@ -17,7 +17,7 @@ use super::{
     Access, AdaptorCache, Backend, Canary, Catalog, CatalogCluster, CatalogEndpoint, ComponentSource,
     Deployed, FederatedModel, Uploads,
     adaptors::{self, Finder, Part, Variant, Wanted},
-    grant,
+    grant::{self, Holder},
 };
 use crate::{
     config::Env,
@@ -254,7 +254,8 @@ impl Builder<'_> {
     }
 
     fn grant(&mut self, config: &Map<String, Value>, places: &ConfigPlaces, who: &str) -> Option<Arc<Grant>> {
-        match grant::of_config(config, places, who, &self.input) {
+        let BuildInput { tenant, policy, env, secrets, .. } = &self.input;
+        match grant::of_config(config, places, who, Holder { tenant, policy, env, secrets }) {
             Ok(grant) => Some(Arc::new(grant)),
             Err(mistake) => {
                 self.mistakes.push(mistake);

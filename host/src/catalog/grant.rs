@@ -1,13 +1,16 @@
 //! What an adaptor may reach, read from the config of its endpoint or cluster.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use airlock_sandbox::{AwsKeys, Credential, Grant, OAuthClient, Origin};
+use airlock_sandbox::{AddressPolicy, AwsKeys, Credential, Grant, OAuthClient, Origin, Tenant};
 use http::{HeaderName, header};
 use serde_json::{Map, Value};
 
-use super::BuildInput;
-use crate::fixtures::{ConfigPlaces, Mistake};
+use super::TenantSecret;
+use crate::{
+    config::Env,
+    fixtures::{ConfigPlaces, Mistake},
+};
 
 /// The keys of an OAuth 2 client: it needs all of the first three.
 const TOKEN_URL: &str = "token_url";
@@ -24,17 +27,30 @@ const ACCESS_KEY_ID: &str = "access_key_id_env_name";
 const SECRET_ACCESS_KEY: &str = "secret_access_key_env_name";
 const SESSION_TOKEN: &str = "session_token_env_name";
 
+/// Whose grant it is, and where the secrets are that a config names.
+#[derive(Clone, Copy)]
+pub struct Holder<'a> {
+    /// Whose it is.
+    pub tenant: &'a Arc<Tenant>,
+    /// Where its calls may go.
+    pub policy: &'a AddressPolicy,
+    /// Where `…_env_name` is looked up.
+    pub env: &'a Env,
+    /// Where `…_secret` is.
+    pub secrets: &'a BTreeMap<String, TenantSecret>,
+}
+
 /// The origins that `config` names, and the credential: a key, an OAuth 2 client that gets tokens, or a key that signs. It
 /// is bound to the origin of `api_url`, or else of `status_url`. `who` is the endpoint's slug or the cluster's name.
-pub(super) fn of_config(
+pub fn of_config(
     config: &Map<String, Value>,
     places: &ConfigPlaces,
     who: &str,
-    input: &BuildInput<'_>,
+    holder: Holder<'_>,
 ) -> Result<Grant, Mistake> {
-    let reader = Reader { config, places, who, input };
+    let reader = Reader { config, places, who, holder };
     let credential = reader.credential()?;
-    let (tenant, policy) = (Arc::clone(&input.tenant), input.policy.clone());
+    let (tenant, policy) = (Arc::clone(holder.tenant), holder.policy.clone());
     Ok(Grant::new(tenant, policy, origins(config), credential.into_iter().collect()))
 }
 
@@ -47,7 +63,7 @@ struct Reader<'a> {
     config: &'a Map<String, Value>,
     places: &'a ConfigPlaces,
     who: &'a str,
-    input: &'a BuildInput<'a>,
+    holder: Holder<'a>,
 }
 
 impl Reader<'_> {
@@ -67,7 +83,7 @@ impl Reader<'_> {
     /// The secret that `key` names.
     fn secret(&self, key: &str) -> Result<Option<&str>, Mistake> {
         let Some(variable) = self.text(key) else { return self.stored_secret(&stored(key)) };
-        let value = self.input.env.get(variable).map(str::trim);
+        let value = self.holder.env.get(variable).map(str::trim);
         value.map(Some).ok_or_else(|| {
             let message = format!("the environment variable {variable} is not set");
             self.mistake(key, message, format!("set it where airlock is started: export {variable}=…"))
@@ -77,7 +93,7 @@ impl Reader<'_> {
     /// The tenant's own, which goes to its own origin and nowhere else.
     fn stored_secret(&self, key: &str) -> Result<Option<&str>, Mistake> {
         let Some(name) = self.text(key) else { return Ok(None) };
-        let Some(secret) = self.input.secrets.get(name) else {
+        let Some(secret) = self.holder.secrets.get(name) else {
             let remedy = format!("store it first: airlock secret set {name}");
             return Err(self.mistake(key, format!("there is no secret {name:?}"), remedy));
         };
@@ -130,7 +146,7 @@ impl Reader<'_> {
 
     /// The header that carries the key. It is the host's alone, so that `extra_headers` cannot have it.
     fn key_header(&self) -> Result<HeaderName, Mistake> {
-        let stored = self.text(&stored(API_KEY)).and_then(|name| self.input.secrets.get(name));
+        let stored = self.text(&stored(API_KEY)).and_then(|name| self.holder.secrets.get(name));
         let named = stored.map(|secret| secret.header.as_str()).or_else(|| self.text(API_KEY_HEADER));
         let Some(name) = named else { return Ok(header::AUTHORIZATION) };
         let extra = self.config.get("extra_headers").and_then(Value::as_object);

@@ -13,7 +13,7 @@ use airlock_sandbox::{Cluster, Endpoint, Operation, Tenant};
 pub use access::Access;
 pub use adaptors::{AdaptorCache, ComponentSource, Release, Uploaded, Uploads};
 pub use build::{BuildInput, TenantSecret, build};
-pub use grant::origins;
+pub use grant::{Holder, of_config as grant, origins};
 pub use load::remedy;
 
 pub use crate::fixtures::{EndpointLimits, OnDisconnect, UnknownFields};

@@ -1,4 +1,15 @@
-//! `airlock adaptor`: `inspect` here; what speaks to a gateway, in `remote`.
+//! `airlock adaptor`: `inspect` here; projects and their trial below; what speaks to a gateway, in `remote`.
+
+mod dev;
+mod junit;
+mod port;
+mod project;
+mod record;
+mod replay;
+mod run;
+mod stage;
+mod test;
+mod workbench;
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +28,23 @@ pub(super) struct AdaptorArgs {
 
 #[derive(Subcommand)]
 enum AdaptorCommand {
+    /// Make a project: an adaptor that builds, is tested and runs at once, to be changed into your own.
+    New(project::NewArgs),
+    /// Make a project of an adaptor of FIRST: its Python file as it is, and what of it is not carried, with line and remedy.
+    Port(port::PortArgs),
+    /// Build a project's component, and say what it is.
+    Build(project::BuildArgs),
+    /// Run a project's own tests, then its component in the sandbox against a backend with a script, as the gate of a
+    /// gateway does. Needs no gateway.
+    Test(test::TestArgs),
+    /// Build a project and push it to a running gateway, again and again whenever it changes.
+    Dev(dev::DevArgs),
+    /// Run one task in the sandbox on this machine, and show everything that the adaptor does. Needs no gateway.
+    Run(run::RunArgs),
+    /// Do the same, and write down everything that reached the adaptor, so that the run can be played again.
+    Record(record::RecordArgs),
+    /// Play a recording: the adaptor is told what it was told then, nothing goes out, and what comes of it is compared.
+    Replay(replay::ReplayArgs),
     /// Say what a component is: its kind, what it imports and what that lets it do, its exports, size and digest.
     /// Ends with an error where a gateway would refuse it.
     Inspect {
@@ -32,6 +60,14 @@ enum AdaptorCommand {
 
 pub(super) fn run(args: AdaptorArgs, env: &Env) -> Result<(), Failure> {
     match args.command {
+        AdaptorCommand::New(args) => project::new(&args),
+        AdaptorCommand::Port(args) => port::port(&args),
+        AdaptorCommand::Build(args) => project::build(&args),
+        AdaptorCommand::Test(args) => test::run(&args, env),
+        AdaptorCommand::Dev(args) => dev::run(args, env),
+        AdaptorCommand::Run(args) => run::run(&args, env),
+        AdaptorCommand::Record(args) => record::run(&args, env),
+        AdaptorCommand::Replay(args) => replay::run(&args, env),
         AdaptorCommand::Inspect { file, json } => look(&file, json),
         AdaptorCommand::Remote(command) => remote::adaptor(command, env),
     }

@@ -1,17 +1,18 @@
 //! `airlock demo`: everything in one process, on the embedded default.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use clap::Args;
-use tokio::net::TcpListener;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, SettingsArgs, print, say, serve};
 use crate::{
+    auth::{Role, Scope},
     config::Env,
     demo::{self, ModelServerConfig},
     observe,
@@ -20,9 +21,9 @@ use crate::{
 
 #[derive(Args)]
 pub(super) struct DemoArgs {
-    /// Address to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
-    listen: SocketAddr,
+    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8000]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
     /// Folder of the store and of the demo's fixtures
     #[arg(long, value_name = "DIR", default_value = "airlock-demo")]
     data: PathBuf,
@@ -32,11 +33,23 @@ pub(super) struct DemoArgs {
     /// Folder of the bundled adaptors [default: ../adaptors, from the binary]
     #[arg(long, value_name = "DIR")]
     adaptors: Option<PathBuf>,
+    /// For those who write adaptors: the key may push them, they may call this machine, and the model server is at the
+    /// next port, without a key
+    #[arg(long)]
+    develop: bool,
 }
 
 const KEY_NAME: &str = "demo";
+/// What the model server offers; the last is for the endpoints that developers make.
+const MODELS: [&str; 3] = ["demo-model", "demo-embedding", "my-model"];
 /// The demo's model server asks for a key, so that the demo shows who holds it: the host.
 const MODEL_KEY_VARIABLE: &str = "DEMO_MODEL_API_KEY";
+
+/// What adaptors of tenants may call beside public addresses, where somebody develops them.
+const THIS_MACHINE: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+];
 
 /// The fixtures, as a newcomer would copy them; the address is filled in when they are written.
 const FIXTURES: [(&str, &str); 3] = [
@@ -54,7 +67,7 @@ pub(super) async fn run(args: DemoArgs, env: &Env) -> Result<(), Failure> {
     let settings = SettingsArgs {
         fixtures: Some(fixtures.clone()),
         data: Some(args.data),
-        listen: Some(args.listen),
+        listen: args.listen,
         adaptors: args.adaptors,
         ..SettingsArgs::default()
     };
@@ -63,9 +76,17 @@ pub(super) async fn run(args: DemoArgs, env: &Env) -> Result<(), Failure> {
     settings.database = None;
     // Nobody spreads requests over demos.
     settings.unready_seconds = 0;
+    if args.develop {
+        settings.egress.allow_networks.extend(THIS_MACHINE);
+    }
     let listener = serve::bind(settings.listen).await?;
     let models_stop = CancellationToken::new();
-    let models = start_models(args.pace, &model_key, &models_stop).await?;
+    let models = ModelServerConfig {
+        models: MODELS.iter().take(if args.develop { 3 } else { 2 }).map(|&model| model.to_owned()).collect(),
+        pace: Duration::from_millis(args.pace),
+        api_key: (!args.develop).then_some(model_key),
+    };
+    let models = start_models(models_address(settings.listen, args.develop), models, &models_stop).await?;
     serve::give_up(&settings)?;
 
     let quiet = env.get("AIRLOCK_LOG").is_none();
@@ -75,25 +96,35 @@ pub(super) async fn run(args: DemoArgs, env: &Env) -> Result<(), Failure> {
     write_fixtures(&fixtures, models)?;
 
     say("loading adaptors …");
-    let key = fresh_key(&settings.data).await?;
+    let key = fresh_key(&settings.data, args.develop).await?;
     let running = serve::start(settings, &env, listener, stop).await?;
     print(format_args!("url={}", running.base_url()))?;
     print(format_args!("key={key}"))?;
+    if args.develop {
+        print(format_args!("models=http://{models}/v1"))?;
+    }
     print("ready")?;
-    say(welcome(running.address, models, &fixtures, &key));
+    say(welcome(running.address, models, &fixtures, &key, args.develop));
     let done = running.finish().await;
     models_stop.cancel();
     done
 }
 
-async fn start_models(pace: u64, key: &str, stop: &CancellationToken) -> Result<SocketAddr, Failure> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(Failure::new)?;
+/// Where the model server listens: adaptors of a developer's name it in their configuration, so that it has to stay.
+fn models_address(gateway: SocketAddr, develop: bool) -> SocketAddr {
+    match gateway.port().checked_add(1) {
+        Some(next) if develop && gateway.port() != 0 => SocketAddr::new(gateway.ip(), next),
+        _ => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+    }
+}
+
+async fn start_models(
+    at: SocketAddr,
+    config: ModelServerConfig,
+    stop: &CancellationToken,
+) -> Result<SocketAddr, Failure> {
+    let listener = serve::bind(at).await?;
     let address = listener.local_addr().map_err(Failure::new)?;
-    let config = ModelServerConfig {
-        models: vec!["demo-model".into(), "demo-embedding".into()],
-        pace: Duration::from_millis(pace),
-        api_key: Some(key.to_owned()),
-    };
     tokio::spawn(demo::serve(listener, config, stop.clone()));
     Ok(address)
 }
@@ -111,24 +142,30 @@ fn write_fixtures(folder: &Path, models: SocketAddr) -> Result<(), Failure> {
 }
 
 /// A key for this run; the one of the last run ends.
-async fn fresh_key(data: &Path) -> Result<String, Failure> {
+async fn fresh_key(data: &Path, develop: bool) -> Result<String, Failure> {
     let store = Store::open(data).await.map_err(Failure::new)?;
     match store.revoke_key(DEFAULT_TENANT, KEY_NAME, COMMAND_LINE).await {
         Ok(()) | Err(StoreError::UnknownKey { .. }) => {}
         Err(error) => return Err(Failure::new(error)),
     }
-    let key = store.create_key(&KeyOrder::named(KEY_NAME)).await.map_err(Failure::new)?;
+    let mut order = KeyOrder::named(KEY_NAME);
+    if develop {
+        order.role = Role::Developer;
+        order.scopes = [Scope::Inference, Scope::Read, Scope::Write].into_iter().collect();
+    }
+    let key = store.create_key(&order).await.map_err(Failure::new)?;
     store.close().await;
     Ok(key.secret)
 }
 
-fn welcome(gateway: SocketAddr, models: SocketAddr, fixtures: &Path, key: &str) -> String {
+fn welcome(gateway: SocketAddr, models: SocketAddr, fixtures: &Path, key: &str, develop: bool) -> String {
     let fixtures = fixtures.display();
+    let guard = if develop { "needs no key" } else { "its key is the host's, adaptors never see it" };
     format!(
         r#"
 Airlock is running.
   gateway        http://{gateway}/v1
-  model server   http://{models}/v1   (a demo backend; its key is the host's, adaptors never see it)
+  model server   http://{models}/v1   (a demo backend; {guard})
   fixtures       {fixtures}
   API key        {key}
 

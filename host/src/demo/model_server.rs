@@ -29,7 +29,7 @@ pub struct ModelServerConfig {
     pub models: Vec<String>,
     /// The pause between two streamed tokens; zero sends them as fast as they are read.
     pub pace: Duration,
-    /// If set, every request but `GET /health` must carry this bearer token.
+    /// If set, every request but `GET /health`, `/status` and `/jobs` must carry this bearer token.
     pub api_key: Option<String>,
 }
 
@@ -72,6 +72,8 @@ pub(super) fn router(server: Arc<Server>) -> Router {
         .fallback(no_route)
         .layer(middleware::from_fn_with_state(server.clone(), check_key))
         .route("/health", get(health))
+        .route("/status", get(status))
+        .route("/jobs", get(jobs))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::map_response(add_headers))
         .with_state(server)
@@ -107,6 +109,18 @@ async fn add_headers(mut response: Response) -> Response {
 
 async fn health() -> Json<Value> {
     Json(json!({ "status": "ok" }))
+}
+
+/// Whether the models run, as the examples of endpoint adaptors ask for it.
+async fn status() -> Json<Value> {
+    Json(json!("running"))
+}
+
+/// What runs here, as the examples of cluster adaptors ask for it: in FIRST's form. The guides call the cluster so.
+async fn jobs(State(server): State<Arc<Server>>) -> Json<Value> {
+    let job = |model: &String| json!({ "Models": model, "Framework": "api", "Cluster": "mine", "Model Status": "running" });
+    let running: Vec<_> = server.config.models.iter().map(job).collect();
+    Json(json!({ "running": running, "queued": [], "stopped": [], "cluster_status": { "free_nodes": 3 } }))
 }
 
 async fn list_models(State(server): State<Arc<Server>>) -> Json<Value> {

@@ -25,7 +25,9 @@ pub(super) fn only_the_sandbox_names_the_engine(file: &File) -> Vec<Finding> {
 pub(super) fn only_config_reads_the_environment(file: &File) -> Vec<Finding> {
     const REMEDY: &str = "take a `config::Env` or a setting";
     const READERS: [&str; 4] = ["env::var", "env::set_var", "env::remove_var", "current_exe"];
-    if !file.is_rust() || !file.path.starts_with("host/") || file.path.starts_with("host/src/config/") {
+    // A build script is told by its environment alone.
+    let may = file.path.starts_with("host/src/config/") || file.path == "host/build.rs";
+    if !file.is_rust() || !file.path.starts_with("host/") || may {
         return Vec::new();
     }
     file.lines_where(&code(&file.text), REMEDY, |line| {
@@ -120,8 +122,10 @@ pub(super) fn no_registries_of_ours(file: &File) -> Vec<Finding> {
             line.starts_with("source = \"") && line != CRATES && file.path.ends_with(".lock");
         let is_option =
             OPTIONS.iter().any(|option| line.starts_with(option) || line.starts_with("registry="));
-        let is_other_npm =
-            line.starts_with("\"resolved\"") && !line.contains("\"https://registry.npmjs.org/");
+        // A package that is linked from the project has a path there.
+        let is_other_npm = line.starts_with("\"resolved\"")
+            && line.contains("://")
+            && !line.contains("\"https://registry.npmjs.org/");
         (is_other_source || is_option || is_other_npm).then(|| format!("names a registry: {line}"))
     })
 }

@@ -17,6 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("pulse",    &["gauge"]),
     ("similar",  &[]),
     ("fixtures", &["similar"]),
+    ("project",  &["similar"]),
     ("ledger",   &["gauge"]),
     ("store",    &["config", "ledger"]),
     ("accounts", &["ledger", "store"]),
@@ -30,12 +31,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("admission", &["auth", "catalog", "config", "ledger", "routing", "store"]),
     ("tenants",  &["catalog", "config", "fixtures", "pulse", "store"]),
     ("gate",     &["catalog", "tenants"]),
+    ("trial",    &[]),
     ("jobs",     &["auth", "catalog", "routing"]),
     ("batch",    &["auth", "catalog", "routing", "store", "tenants"]),
     ("gateway",  &["accounts", "admission", "auth", "batch", "catalog", "config", "fixtures", "gate", "gauge", "intake", "jobs", "ledger", "observe", "store", "tenants"]),
     ("api",      &["accounts", "admission", "auth", "batch", "catalog", "chunks", "gate", "gateway", "intake", "jobs", "ledger", "observe", "pulse", "registry", "relay", "routing", "similar", "store", "tenants"]),
     ("server",   &["api", "gateway", "gauge"]),
-    ("cli",      &["accounts", "api", "auth", "config", "demo", "fixtures", "gateway", "ledger", "observe", "process", "server", "store", "tenants"]),
+    ("cli",      &["accounts", "api", "auth", "catalog", "config", "demo", "fixtures", "gate", "gateway", "ledger", "observe", "process", "project", "server", "store", "tenants", "trial"]),
 ];
 
 /// Single items that a room may name against the order.

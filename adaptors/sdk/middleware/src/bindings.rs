@@ -9,7 +9,7 @@
 
 wit_bindgen::generate!({
     world: "middleware-imports",
-    path: "../../../wit",
+    path: "../wit",
     with: {
         "airlock:adaptor/common@0.1.0": airlock_adaptor::bindings::imports::airlock::adaptor::common,
         "airlock:adaptor/upstream@0.1.0": airlock_adaptor::bindings::imports::airlock::adaptor::upstream,

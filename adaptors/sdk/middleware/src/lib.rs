@@ -4,7 +4,7 @@
 //!
 //! A middleware looks at a [`Call`], changes it, and hands it on with [`Call::next`]; or answers by itself.
 //!
-//! ```ignore
+//! ```
 //! use airlock_adaptor::{AdaptorError, Reply};
 //! use airlock_middleware::{Call, Middleware};
 //!
@@ -18,9 +18,20 @@
 //! }
 //!
 //! airlock_middleware::export_middleware!(Seeded);
+//!
+//! // Its tests run it in front of the direct API, or of another adaptor (`Backend::behind`).
+//! use airlock_adaptor::{serde_json::json, testing::{Answer, Backend, chat, endpoint}};
+//! use airlock_middleware::InFront;
+//!
+//! let backend = Backend::new(|_| Answer::json(&json!({ "object": "chat.completion" })));
+//! let ran = backend.run::<InFront<Seeded>>(&endpoint(json!({ "api_url": "http://backend/v1" })), chat());
+//! assert_eq!(ran.sent[0].json()["seed"], 42);
+//! assert_eq!(ran.json()["object"], "chat.completion");
 //! ```
 
+#[cfg(target_family = "wasm")]
 mod bindings;
+mod calls;
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -29,7 +40,7 @@ pub use airlock_adaptor;
 use airlock_adaptor::object::Object;
 use airlock_adaptor::upstream::{self, Response};
 use airlock_adaptor::{AdaptorError, EndpointAdaptor, EndpointInfo, Operation, Reply, Task, User, sse};
-use bindings::airlock::adaptor::{endpoint as next, replies, task_body};
+use calls::{NextReply, next, task_body};
 
 /// Stands in front of an endpoint.
 pub trait Middleware {
@@ -44,8 +55,7 @@ pub trait Middleware {
     fn handle(call: Call) -> Result<Reply, AdaptorError>;
 }
 
-/// A middleware as the endpoint that it is to whoever stands before it. Only the export macro names it.
-#[doc(hidden)]
+/// A middleware as the endpoint that it is to whoever stands before it: to the gateway, and to tests.
 pub struct InFront<T>(PhantomData<T>);
 
 impl<T: Middleware> EndpointAdaptor for InFront<T> {
@@ -144,7 +154,7 @@ impl Call {
                 upstream::read_all(&response, limit).map(Ok)
             }
             Ok(response) => Ok(Err(Reply::Relay(response))),
-            Err(replies::Reply::Body(body)) => Ok(Ok(body)),
+            Err(NextReply::Body(body)) => Ok(Ok(body)),
             Err(reply) => Ok(Err(handed_through(reply))),
         }
     }
@@ -165,14 +175,14 @@ impl Call {
                 Reply::events(move || events.next_event()?.map(|event| change(event.data)).transpose())
             }
             Ok(response) => Reply::Relay(response),
-            Err(replies::Reply::Events(events)) => {
+            Err(NextReply::Events(events)) => {
                 Reply::events(move || events.next()?.map(&mut change).transpose())
             }
             Err(reply) => handed_through(reply),
         })
     }
 
-    fn submit(&self) -> Result<replies::Reply, AdaptorError> {
+    fn submit(&self) -> Result<NextReply, AdaptorError> {
         // From now on one further along may have told the host of a body of its own.
         if self.is_body_stale.replace(true) {
             task_body::replace(&self.task.body);
@@ -183,20 +193,20 @@ impl Call {
 }
 
 /// The next one's reply as a reply of our own.
-fn handed_through(reply: replies::Reply) -> Reply {
+fn handed_through(reply: NextReply) -> Reply {
     match reply {
-        replies::Reply::Forward(request) => Reply::Forward(request),
-        replies::Reply::Relay(response) => Reply::Relay(response),
-        replies::Reply::Body(body) => Reply::Body(body),
-        replies::Reply::Events(events) => Reply::events(move || events.next()),
+        NextReply::Forward(request) => Reply::Forward(request),
+        NextReply::Relay(response) => Reply::Relay(response),
+        NextReply::Body(body) => Reply::Body(body),
+        NextReply::Events(events) => Reply::events(move || events.next()),
     }
 }
 
 /// The response that a reply is or leads to.
-fn response_of(reply: replies::Reply) -> Result<Result<Response, replies::Reply>, AdaptorError> {
+fn response_of(reply: NextReply) -> Result<Result<Response, NextReply>, AdaptorError> {
     match reply {
-        replies::Reply::Forward(request) => upstream::send(&request).map(Ok),
-        replies::Reply::Relay(response) => Ok(Ok(response)),
+        NextReply::Forward(request) => upstream::send(&request).map(Ok),
+        NextReply::Relay(response) => Ok(Ok(response)),
         reply => Ok(Err(reply)),
     }
 }

@@ -4,6 +4,21 @@
 //! [`DirectApi::run`](crate::direct_api::DirectApi::run) does all of it in one call. Whoever reaches a backend in another
 //! way takes a [`Translation`]: nothing in here calls out.
 //!
+//! ```
+//! use airlock_adaptor::serde_json::{Value, from_slice, json};
+//! use airlock_adaptor::{Operation, testing::task, translate::Translation};
+//!
+//! let mut task = task(Operation::Responses, &json!({ "model": "m", "input": "Hello!" }));
+//! let translation = Translation::begin(&mut task, &[])?.expect("responses are translated");
+//! let chat: Value = from_slice(&task.body).unwrap(); // what the backend is asked
+//! assert_eq!(chat["messages"][0], json!({ "role": "user", "content": "Hello!" }));
+//!
+//! let completion = json!({ "choices": [{ "message": { "content": "Hi." }, "finish_reason": "stop" }] });
+//! let answer: Value = from_slice(&translation.answer(completion.to_string().as_bytes())?).unwrap();
+//! assert_eq!((&answer["object"], &answer["status"]), (&json!("response"), &json!("completed")));
+//! # Ok::<(), airlock_adaptor::AdaptorError>(())
+//! ```
+//!
 //! What a chat cannot say is refused with the field's name, never dropped; each API's table of fields says what becomes of
 //! which (`FIELDS` in `responses` and `messages`), and docs/adaptors.md says the same to people.
 

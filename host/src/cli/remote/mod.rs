@@ -31,10 +31,12 @@ pub(super) use get::{DeleteArgs, GetArgs, delete, run as get};
 pub(super) use keys::{NewKey, create as create_key, list as list_keys, revoke as revoke_key};
 pub(super) use maintenance::{MaintenanceArgs, run as maintenance};
 pub(super) use member::{MemberArgs, run as member};
+pub(super) use push::{config_in, upload};
+pub(super) use report::lines as report_lines;
 pub(super) use route::{RouteArgs, run as route};
 pub(super) use secret::{SecretCommand, run as secret};
 pub(super) use signer::{SignerArgs, run as signer};
-pub(super) use table::{Output, json};
+pub(super) use table::{Output, OutputArgs, json};
 pub(super) use tenant::{TenantArgs, run as tenant};
 pub(super) use usage::report as usage_report;
 
@@ -88,7 +90,7 @@ pub(super) struct RemoteArgs {
 }
 
 impl RemoteArgs {
-    fn open(&self, env: &Env) -> Result<Own, Failure> {
+    pub(super) fn open(&self, env: &Env) -> Result<Own, Failure> {
         let client = self.gateway.client(env)?;
         Own::of(client, self.tenant.as_deref().or_else(|| env.get("AIRLOCK_TENANT")))
     }

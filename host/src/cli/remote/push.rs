@@ -9,10 +9,11 @@ use clap::Args;
 use http::{HeaderName, Method};
 use serde_json::{Map, Value, json};
 
-use super::{RemoteArgs, adaptors::rollout, client::Answer, client::Ask, report, table::OutputArgs};
+use super::{Own, RemoteArgs, adaptors::rollout, client::Answer, client::Ask, report, table::OutputArgs};
 use crate::{
     cli::{Failure, say},
     config::Env,
+    project::{Project, Quality},
 };
 
 /// What makes a name one in a registry.
@@ -21,16 +22,18 @@ const SIGNATURE: HeaderName = HeaderName::from_static("x-airlock-signature");
 
 #[derive(Args)]
 pub(crate) struct PushArgs {
-    /// The .wasm file, or oci://REGISTRY/NAME:TAG, which the gateway pulls
-    #[arg(value_name = "FILE|oci://REFERENCE")]
+    /// The .wasm file, the folder of a project, which is built, or oci://REGISTRY/NAME:TAG, which the gateway pulls
+    #[arg(value_name = "FILE|DIR|oci://REFERENCE")]
     component: String,
-    /// The adaptor's name [default: the file's name without its ending, or the last part of the reference's name]
+    /// The adaptor's name [default: the project's, the file's name without its ending, or the last part of the
+    /// reference's name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// A file with a signature of the component in base64, as `cosign sign-blob` writes it; may be given again
     #[arg(long, value_name = "FILE")]
     signature: Vec<PathBuf>,
-    /// A file with the JSON object that it is configured with while the gate examines it
+    /// A file with the JSON object that it is configured with while the gate examines it [default: `[config]` of the
+    /// project]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Only so many of a hundred tasks go to this version, 1 to 99
@@ -52,7 +55,8 @@ pub(super) fn push(args: PushArgs, env: &Env) -> Result<(), Failure> {
         .or_else(|| source.name())
         .ok_or_else(|| Failure::new(format_args!("{component}: name the adaptor with --name")))?;
     let signatures = signature.iter().map(|file| signature_in(file)).collect::<Result<Vec<_>, _>>()?;
-    let config = config.map(|file| config_in(&file)).transpose()?;
+    let config = config.map(|file| config_in(&file)).transpose()?.or_else(|| source.config());
+    let config = config.map(|config| Value::Object(config).to_string());
     let own = remote.open(env)?;
     let release = match (canary, hold) {
         (Some(percent), _) => format!("canary:{percent}"),
@@ -81,22 +85,35 @@ fn signature_in(file: &Path) -> Result<String, Failure> {
     Ok(text.split_ascii_whitespace().collect())
 }
 
-/// A configuration as it goes into a URL: without white space.
-fn config_in(file: &Path) -> Result<String, Failure> {
+/// Uploads a component that gets all tasks at once: what the gateway says.
+pub(in crate::cli) fn upload(
+    own: &Own,
+    name: &str,
+    component: Vec<u8>,
+    config: &Map<String, Value>,
+) -> Result<Value, Failure> {
+    let ask = own.ask(Method::POST, &["adaptors", name, "versions"]).query("release", "live");
+    let ask = ask.query("config", &Value::Object(config.clone()).to_string());
+    let length = component.len();
+    ask.body(Cursor::new(component), length).send()?.good()
+}
+
+/// The configuration in a file.
+pub(in crate::cli) fn config_in(file: &Path) -> Result<Map<String, Value>, Failure> {
     let text =
         std::fs::read_to_string(file).map_err(|e| Failure::new(format_args!("{}: {e}", file.display())))?;
-    let config: Map<String, Value> = serde_json::from_str(&text).map_err(|e| {
+    serde_json::from_str(&text).map_err(|e| {
         Failure::new(format_args!(
             "{}: {e}\n  it is to hold one JSON object, an endpoint's `config`",
             file.display()
         ))
-    })?;
-    Ok(Value::Object(config).to_string())
+    })
 }
 
 /// Where the component is.
 enum Source<'a> {
     File(&'a Path, Vec<u8>),
+    Project(Box<Project>, Vec<u8>),
     Registry(&'a str),
 }
 
@@ -105,14 +122,23 @@ impl<'a> Source<'a> {
         if let Some(reference) = component.strip_prefix(SCHEME) {
             return Ok(Self::Registry(reference));
         }
-        let bytes = std::fs::read(component).map_err(|e| Failure::new(format_args!("{component}: {e}")))?;
-        Ok(Self::File(Path::new(component), bytes))
+        let path = Path::new(component);
+        let read = |file: &Path| {
+            std::fs::read(file).map_err(|e| Failure::new(format_args!("{}: {e}", file.display())))
+        };
+        if !path.is_dir() {
+            return Ok(Self::File(path, read(path)?));
+        }
+        let project = Project::open(path).map_err(Failure::new)?;
+        let built = project.build(Quality::Release).map_err(Failure::new)?;
+        Ok(Self::Project(Box::new(project), read(&built)?))
     }
 
     /// What the adaptor is called where nothing else is said.
     fn name(&self) -> Option<String> {
         match self {
             Self::File(file, _) => Some(file.file_stem()?.to_str()?.to_owned()),
+            Self::Project(project, _) => Some(project.name().to_owned()),
             Self::Registry(reference) => {
                 let last = reference.rsplit('/').next()?;
                 Some(last.split(['@', ':']).next()?.to_owned()).filter(|name| !name.is_empty())
@@ -120,10 +146,18 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// What it is configured with where nothing else is said.
+    fn config(&self) -> Option<Map<String, Value>> {
+        match self {
+            Self::Project(project, _) => Some(project.config().clone()),
+            Self::File(..) | Self::Registry(_) => None,
+        }
+    }
+
     fn send(self, ask: Ask<'_>) -> Result<Answer, Failure> {
         let bytes = match self {
             Self::Registry(reference) => return ask.json(&json!({ "reference": reference })).send(),
-            Self::File(_, bytes) => bytes,
+            Self::File(_, bytes) | Self::Project(_, bytes) => bytes,
         };
         let length = bytes.len();
         let answer = ask.body(Uploading::of(bytes), length).send();

@@ -1,6 +1,7 @@
 //! What is checked of an adaptor that runs tasks.
 
 use airlock_sandbox::{Answer, Fault};
+use futures_util::future::join_all;
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 
@@ -34,7 +35,8 @@ pub(super) async fn run(subject: &Subject, report: &mut Report) -> Result<(), Bu
         && step(report, ("answers", "a chat is answered"), answers(subject, false)).await?
         && step(report, ("streams", "a streamed chat is answered"), answers(subject, true)).await?
         && step(report, ("errors", "a backend that fails is told as an error"), errors(subject)).await?
-        && step(report, ("cancellation", "a client that leaves ends it"), cancellation(subject)).await?
+        && step(report, ("cancellation", "a client that leaves ends it"), Box::pin(cancellation(subject)))
+            .await?
         && step(report, ("hanging", "a backend that hangs ends it"), hanging(subject)).await?;
     if is_whole {
         let mut costs = Costs::new();
@@ -127,10 +129,12 @@ async fn cancellation(subject: &Subject) -> Result<Vec<String>, Stop> {
     Ok(Vec::new())
 }
 
-/// A backend that never answers, and one that falls silent: the limits end the call.
+/// A backend that never answers, and one that falls silent: the limits end the call. Both at once, as it is only waited
+/// for.
 async fn hanging(subject: &Subject) -> Result<Vec<String>, Stop> {
-    for (script, stream) in [(Script::Hangs, false), (Script::FallsSilent, true)] {
-        let ended = subject.chat(script, stream, LITTLE_PATIENCE).await;
+    let scripts = [(Script::Hangs, false), (Script::FallsSilent, true)];
+    let calls = scripts.map(|(script, stream)| Box::pin(subject.chat(script, stream, LITTLE_PATIENCE)));
+    for ended in join_all(calls).await {
         match &ended.said {
             // As it should be.
             Err(Fault::Timeout) => gone(&ended.meter, &ended.when()).await?,

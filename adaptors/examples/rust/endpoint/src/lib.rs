@@ -36,3 +36,6 @@ impl EndpointAdaptor for CustomEndpoint {
 }
 
 airlock_adaptor::export_endpoint!(CustomEndpoint);
+
+#[cfg(test)]
+mod tests;

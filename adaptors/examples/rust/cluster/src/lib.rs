@@ -20,3 +20,6 @@ impl ClusterAdaptor for CustomCluster {
 }
 
 airlock_adaptor::export_cluster!(CustomCluster);
+
+#[cfg(test)]
+mod tests;
