@@ -16,16 +16,16 @@ demo *ARGS: build
     @"{{target}}/debug/airlock" demo {{ARGS}}
 
 # Run all tests: format, lints, units, integration, official clients, what the API says of itself, dependencies.
-test: lint test-rust test-clients test-openapi test-backends deny
+test: lint test-rust test-clients test-openapi test-backends test-guides deny
     @echo "all tests passed"
 
 # Build the adaptors and the host, quick to compile.
-build: build-adaptors
+build: build-rust-adaptors
     @echo "==> building the host (about 6 minutes the first time on 2 cores)"
     cargo build --locked --package airlock
 
 # Build the adaptors and the host for production (about 10 minutes on 2 cores).
-release: build-adaptors
+release: build-rust-adaptors
     cargo build --locked --release --package airlock
 
 # Serve fixtures with the quick build, for example: ./just serve --fixtures my-fixtures
@@ -37,18 +37,28 @@ serve *ARGS: build
 wasm-target:
     @rustup target list --installed | grep -qx wasm32-wasip2 || rustup target add wasm32-wasip2
 
-# Build every component in adaptors/ and put it where the host looks: adaptors/ beside the binary's folder.
-# The examples go to examples/ there.
-build-adaptors: wasm-target
+# Build every component in adaptors/: those that the gateway knows by name, and the examples in Rust, Python and JavaScript.
+build-adaptors: build-rust-adaptors build-python-adaptors build-js-adaptors
+
+# Those in Rust, and put them where the host looks: adaptors/ beside the binary's folder. The examples go to examples/ there.
+build-rust-adaptors: wasm-target
     @echo "==> building the adaptors"
     cd adaptors && cargo build --locked --release --target wasm32-wasip2
     @mkdir -p "{{target}}/adaptors" "{{target}}/examples"
-    @for dir in adaptors/*/ adaptors/middleware/*/ adaptors/examples/*/; do \
-        name=$(basename "$dir"); \
-        case "$dir" in adaptors/examples/*) to=examples ;; *) to=adaptors ;; esac; \
+    @for dir in adaptors/*/ adaptors/middleware/*/ adaptors/examples/rust/*/; do \
+        name=$(basename "$dir"); to=adaptors; \
+        case "$dir" in adaptors/examples/*) name="custom-$name"; to=examples ;; esac; \
         file="{{target}}/wasm32-wasip2/release/${name//-/_}.wasm"; \
         if [ "$name" != sdk ] && [ -f "$dir/Cargo.toml" ]; then cp "$file" "{{target}}/$to/$name.wasm"; fi; \
     done
+
+# Build the adaptors in Python: examples, ported ones, those of tests. Skipped where there is no Python.
+build-python-adaptors:
+    @scripts/python-adaptors
+
+# Build the adaptors in JavaScript, and those that only tests want: with Node 20 or newer.
+build-js-adaptors:
+    @scripts/js-adaptors
 
 # Build the test guests.
 build-guests: wasm-target
@@ -61,7 +71,7 @@ build-guests: wasm-target
     done
 
 # Format and lints, warnings are errors.
-lint: build-adaptors build-guests
+lint: build-rust-adaptors build-guests
     @echo "==> format and lints"
     cargo fmt --all --check
     cd adaptors && cargo fmt --all --check
@@ -71,7 +81,7 @@ lint: build-adaptors build-guests
     cd adaptors && cargo clippy --locked --workspace --all-targets -- -D warnings
 
 # Unit and integration tests of the host, units of the SDK.
-test-rust: build build-guests
+test-rust: build build-adaptors build-guests
     @scripts/postgres
     @scripts/registry
     @scripts/redis
@@ -96,6 +106,12 @@ test-backends *CASES: build
     @echo "==> backends (about 3 minutes more the first time)"
     AIRLOCK_BIN="{{target}}/debug/airlock" tests/backends/run {{CASES}}
 
+# The guides in docs/guides and README.md, command by command; or single ones: ./just test-guides docs/guides/chains.md
+test-guides *GUIDES: build
+    @scripts/registry
+    @echo "==> guides"
+    AIRLOCK_BIN="{{target}}/debug/airlock" tests/guides/run {{GUIDES}}
+
 # Licences, duplicates and sources of dependencies.
 deny:
     @scripts/deny
@@ -110,7 +126,7 @@ docs:
     UPDATE_DOCS=1 cargo test --locked --package airlock-tests --test it docs::
 
 # The bench ladder, with release builds; see bench/README.md.
-bench *ARGS: build-adaptors build-guests
+bench *ARGS: build-guests build-adaptors
     cargo build --locked --release --package airlock --features native-path
     cargo build --locked --release --package airlock-bench
     "{{target}}/release/airlock-bench" ladder --gateway "{{target}}/release/airlock" \
