@@ -101,6 +101,8 @@ const fn stream(name: &'static str, via: Via, what: &'static str) -> Rung {
 
 const NATIVE: Model = named("native", "native");
 const FORWARD: Model = named("forward", "direct-api");
+const PYTHON: Model = guest("forward-python", "python-forward.wasm");
+const JAVASCRIPT: Model = guest("forward-js", "js-forward.wasm");
 const CHAIN: Model = chain("chain", "front.wasm", "direct-api");
 const RELAY: Model = guest("relay", "rewrite.wasm");
 const RELAY_WASI: Model = named("relay-wasi", "direct-api-wasi");
@@ -108,11 +110,13 @@ const BODY: Model = guest("body", "body-upstream.wasm");
 const EVENTS: Model = guest("events", "rewrite.wasm");
 
 /// Every rung, bottom first.
-pub static ALL: [Rung; 12] = [
+pub static ALL: [Rung; 14] = [
     whole("mock", Via::Mock, "the load meets the upstream, nothing between"),
     whole("nginx", Via::Nginx, "nginx proxy_pass, keep-alive, access log"),
     whole("native", Via::Gateway(NATIVE), "the gateway without a sandbox"),
     whole("forward", Via::Gateway(FORWARD), "the sandbox decides, the host forwards"),
+    whole("forward-js", Via::Gateway(JAVASCRIPT), "forward, decided by an adaptor in JavaScript"),
+    whole("forward-python", Via::Gateway(PYTHON), "forward, decided by an adaptor in Python"),
     whole("chain", Via::Gateway(CHAIN), "forward, with a middleware in front that does nothing"),
     whole("relay", Via::Gateway(RELAY), "the guest calls upstream.send and relays"),
     whole("relay-wasi", Via::Gateway(RELAY_WASI), "the guest calls over wasi:http and relays"),

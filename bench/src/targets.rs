@@ -44,6 +44,7 @@ pub fn judge(entries: &[Entry]) -> Vec<Target> {
     };
     let (forward, relay) = (at("forward", LOADED), at("relay", LOADED));
     let (quiet, chain) = (at("forward", QUIET), at("chain", LOADED));
+    let (python, javascript) = (at("forward-python", QUIET), at("forward-js", QUIET));
     vec![
         target("c=32: forward's req/s, part of native", AtLeast(0.65), forward.and_then(|l| l.of_native)),
         target("c=32: forward's req/s, part of nginx", AtLeast(0.35), forward.and_then(|l| l.of_nginx)),
@@ -60,6 +61,12 @@ pub fn judge(entries: &[Entry]) -> Vec<Target> {
             chain.and_then(|l| l.cpu_times_forward),
         ),
         target("c=1: forward's p50 above nginx, µs", AtMost(120.0), quiet.and_then(|l| l.added_p50_us)),
+        target("c=1: Python's p50 above nginx, µs", AtMost(1000.0), python.and_then(|l| l.added_p50_us)),
+        target(
+            "c=1: JavaScript's p50 above nginx, µs",
+            AtMost(1000.0),
+            javascript.and_then(|l| l.added_p50_us),
+        ),
     ]
 }
 
