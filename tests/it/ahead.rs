@@ -80,18 +80,18 @@ async fn they_make_way_for_requests_when_slots_are_rare() {
     gateway.idle().await;
 }
 
-/// Whoever asks pays for the instance, whenever it was made.
+/// Whoever asks pays for the instance, whenever it was made: most of what this call costs.
 #[tokio::test]
 async fn the_request_that_takes_one_is_charged_for_it() {
     let folder = tempfile::tempdir().unwrap();
     let gateway = TestGateway::with(heavy(&guest("counter"), folder.path()), json!({})).await;
     gateway.answer("m").await;
-    let fresh = gateway.ledger.one().await.costs;
+    let fresh = gateway.ledger.nth(1).await.costs;
     one_is_ready(&gateway).await;
     gateway.answer("m").await;
     assert_eq!(gateway.gateway.sandbox().calls_ahead(), 1);
-    let ahead = gateway.ledger.one().await.costs;
+    let ahead = gateway.ledger.nth(2).await.costs;
     assert_eq!(ahead.peak_memory, fresh.peak_memory);
-    // Nearly all of it is what making the instance takes.
-    assert!(ahead.cpu * 5 > fresh.cpu, "{ahead:?} and {fresh:?}");
+    // The call alone takes a thirtieth. What is made on a worker is measured by a clock that others may hold up.
+    assert!(ahead.cpu * 4 > fresh.cpu, "{ahead:?} and {fresh:?}");
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// How many places of a table are filled one by one, because where they begin is known late.
-const PLACES: usize = 20_000;
+const PLACES: usize = 90_000;
 
 /// A copy of a component with a table beside it that is filled, element by element, whenever an instance is made.
 pub fn heavy(component: &Path, folder: &Path) -> PathBuf {

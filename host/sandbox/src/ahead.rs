@@ -205,7 +205,10 @@ impl Sandbox {
                 drop(shared.ahead.take_stale());
                 if shared.ahead.count() == 0 {
                     shared.ahead.is_swept.store(false, Ordering::Release);
-                    return;
+                    // One may have come meanwhile, and counted on this watch.
+                    if shared.ahead.count() == 0 || shared.ahead.is_swept.swap(true, Ordering::AcqRel) {
+                        return;
+                    }
                 }
             }
         });
