@@ -210,6 +210,14 @@ mod tests {
     }
 
     #[test]
+    fn a_component_that_was_put_in_the_place_of_another_is_told() {
+        let mut recording = recording();
+        recording.plan.parts[0].component = Some(b"\0asm\x0d\0\x01\0".to_vec().into());
+        let told = Recording::read(written(&recording).as_bytes()).unwrap_err().to_string();
+        assert!(told.contains("the component a in it has another digest than it says"), "{told}");
+    }
+
+    #[test]
     fn whatever_is_wrong_with_a_file_is_told_and_nothing_panics() {
         let text = written(&recording());
         for (wrong, says) in [
